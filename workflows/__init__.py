@@ -1,0 +1,1 @@
+"""Saved workflows that run as they are, as data."""
