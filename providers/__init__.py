@@ -1,1 +1,1 @@
-"""TODO"""
+"""Execution providers: the only package that imports onnxruntime."""

@@ -1,1 +1,1 @@
-"""TODO"""
+"""Plan and run a checked workflow."""

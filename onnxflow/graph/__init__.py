@@ -1,1 +1,1 @@
-"""TODO"""
+"""Workflows as plain data: nodes, links, order, content keys. Standard library only."""

@@ -1,1 +1,55 @@
-"""TODO"""
+"""Sampling in numpy: noise, schedules, samplers and guidance as pure functions over a Denoiser.
+
+::
+
+    noise.py            noise as PyTorch's CPU generator draws it        box_muller.py   its arithmetic
+    model_sampling.py   what a network was trained for: its levels.py and its prediction.py
+    schedules.py        which noise levels a run visits                  beta.py         for one of them
+    samplers.py         how a latent is walked down these levels
+    denoiser.py         network -> denoiser, masks                       mask.py         masks at a latent's size
+    guidance.py         conditions, classifier-free guidance, batching
+    sample.py           the whole run
+    protocols.py        Denoiser, NoiseSource, OnStep ...
+"""
+
+from onnxflow.sampling.denoiser import NetworkDenoiser
+from onnxflow.sampling.guidance import CfgDenoiser, Term, terms
+from onnxflow.sampling.model_sampling import ModelSampling, discrete_sampling, flow_sampling
+from onnxflow.sampling.noise import SeededNoise, SeedRule, TorchGenerator, check_seed, next_seed, prepare_noise
+from onnxflow.sampling.protocols import Array, Denoiser, ModelCall, NoiseSource, OnStep
+from onnxflow.sampling.sample import SD_LATENT_SCALE, sample, sample_denoiser
+from onnxflow.sampling.samplers import SAMPLER_NAMES, SAMPLERS, Sampler, find_sampler
+from onnxflow.sampling.schedules import SCHEDULES, calculate_sigmas, check_sigmas, ksampler_sigmas, slice_sigmas
+
+__all__ = [
+    "SAMPLERS",
+    "SAMPLER_NAMES",
+    "SCHEDULES",
+    "SD_LATENT_SCALE",
+    "Array",
+    "CfgDenoiser",
+    "Denoiser",
+    "ModelCall",
+    "ModelSampling",
+    "NetworkDenoiser",
+    "NoiseSource",
+    "OnStep",
+    "Sampler",
+    "SeedRule",
+    "SeededNoise",
+    "Term",
+    "TorchGenerator",
+    "calculate_sigmas",
+    "check_seed",
+    "check_sigmas",
+    "discrete_sampling",
+    "find_sampler",
+    "flow_sampling",
+    "ksampler_sigmas",
+    "next_seed",
+    "prepare_noise",
+    "sample",
+    "sample_denoiser",
+    "slice_sigmas",
+    "terms",
+]

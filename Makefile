@@ -1,0 +1,74 @@
+# `make` lists what there is. The environments are made by pip alone, on Python 3.11 or newer (PYTHON=... names another).
+SHELL := /bin/sh
+.DEFAULT_GOAL := help
+.PHONY: help demo dev test test-full lint types imports test-runtime test-export test-arm bench-engine tiny-model wheel constraints clean
+# A folder called onnxflow/ lies here: with this set, `python -m ...` still finds the installed package.
+export PYTHONSAFEPATH := 1
+
+help: ## list the targets
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | expand -t 16
+
+demo: .venv/ready ## draw workflows/txt2img.json and say where the picture is
+	@scripts/demo .venv/bin/onnxflow
+
+test: lint types imports test-runtime test-export ## everything that must pass, in under 15 minutes
+
+test-full: lint types imports ## make test, the slow tests and test-arm, in under 75 minutes
+	@$(MAKE) --no-print-directory test-runtime test-export PYTEST_FLAGS="-m ''"
+	@$(MAKE) --no-print-directory test-arm
+
+lint: .venv-test/ready ## style and likely mistakes (ruff)
+	.venv-test/bin/ruff check --output-format concise .
+	.venv-test/bin/ruff format --check .
+
+types: .venv-test/linked ## types, under the installed names (mypy --strict)
+	scripts/types .venv-test
+
+imports: .venv-test/linked ## who may import whom (import-linter; tests/arch has the rest)
+	scripts/imports .venv-test
+
+test-runtime: .venv-test/linked ## the tests of the runtime, where PyTorch is not installed
+	.venv-test/bin/pytest --ignore=tests/export $(PYTEST_FLAGS)
+
+test-export: .venv-export/linked ## the tests of the exporters, with PyTorch
+	.venv-export/bin/pytest tests/export $(PYTEST_FLAGS)
+
+test-arm: .venv-test/linked ## draw the demo picture as a Raspberry Pi would, with real ARM wheels (Debian on x86-64)
+	scripts/test-arm .venv-test
+
+bench-engine: .venv-test/linked ## what the engine costs a node
+	.venv-test/bin/python tests/bench/engine.py
+
+tiny-model: .venv-export/linked ## train the embedded model anew (hours; resumes where it stopped)
+	.venv-export/bin/python -m onnxflow.export.tiny_model
+
+wheel: .venv-test/ready ## build dist/onnxflow-*.whl
+	scripts/wheel .venv-test dist
+
+dev: .venv-test/linked .venv-export/linked ## make both environments and link every source file into them
+
+constraints: ## choose the exact versions in constraints/ anew
+	scripts/freeze-constraints
+
+clean: ## remove what make built, environments and caches included
+	rm -rf .venv .venv-test .venv-export .cache build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
+
+.venv/ready: pyproject.toml constraints/runtime.txt scripts/environment
+	scripts/environment .venv ''
+	@touch $@
+
+.venv-test/ready: pyproject.toml constraints/runtime.txt constraints/test.txt scripts/environment
+	scripts/environment .venv-test test,check
+	@touch $@
+
+.venv-export/ready: pyproject.toml constraints/runtime.txt constraints/test.txt constraints/export.txt scripts/environment
+	scripts/environment .venv-export export,test
+	@touch $@
+
+# Never a file: what the tests see is linked anew every time.
+.PHONY: .venv-test/linked .venv-export/linked
+.venv-test/linked: .venv-test/ready
+	@scripts/link .venv-test
+
+.venv-export/linked: .venv-export/ready
+	@scripts/link .venv-export

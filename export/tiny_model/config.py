@@ -1,0 +1,127 @@
+"""The recipe as frozen data, read from one TOML file."""
+
+import tomllib
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any, TypeVar
+
+Section = TypeVar("Section")
+RECIPE = Path(__file__).with_name("recipe.toml")
+
+
+@dataclass(frozen=True, slots=True)
+class DataRecipe:
+    """What the training pictures are like."""
+
+    size: int
+    pool: int
+    two_objects: float
+    jitter: float
+
+
+@dataclass(frozen=True, slots=True)
+class AutoencoderRecipe:
+    """Shape and training of the autoencoder; a phase is (side of the crop, batch, steps)."""
+
+    channels: tuple[int, ...]
+    groups: int
+    layers: int
+    pool: int
+    wild: float
+    phases: tuple[tuple[int, int, int], ...]
+    start_spread: float
+    learning_rate: float
+    gradient_weight: float
+    kl_weight: float
+    seed_offset: int
+
+
+@dataclass(frozen=True, slots=True)
+class TextRecipe:
+    """Shape of the tokenizer and text encoder, and their training as a classifier of captions."""
+
+    vocabulary: int
+    hidden: int
+    layers: int
+    heads: int
+    steps: int
+    batch: int
+    learning_rate: float
+    seed_offset: int
+
+
+@dataclass(frozen=True, slots=True)
+class UnetRecipe:
+    """Shape and training of the denoiser."""
+
+    channels: tuple[int, ...]
+    layers: int
+    heads: int
+    groups: int
+    steps: int
+    batch: int
+    learning_rate: float
+    warmup: int
+    ema: float
+    caption_dropout: float
+    snr_gamma: float
+    time_power: float
+    seed_offset: int
+
+
+@dataclass(frozen=True, slots=True)
+class EvaluationRecipe:
+    """How the finished model is judged."""
+
+    prompts: int
+    steps: int
+    guidance: float
+    seed_offset: int
+
+
+@dataclass(frozen=True, slots=True)
+class MachineRecipe:
+    """What the training may take of the machine; changes the cost, not the recipe."""
+
+    threads: int
+    checkpoint_every: float
+
+
+@dataclass(frozen=True, slots=True)
+class Recipe:
+    """Everything that decides the weights of the embedded model."""
+
+    seed: int
+    data: DataRecipe
+    autoencoder: AutoencoderRecipe
+    text: TextRecipe
+    unet: UnetRecipe
+    evaluation: EvaluationRecipe
+    machine: MachineRecipe
+
+
+def read_recipe(path: Path = RECIPE) -> Recipe:
+    """Read a recipe file; ValueError names a missing or unknown key."""
+    table = tomllib.loads(path.read_text(encoding="utf-8"))
+    return Recipe(
+        seed=int(table.get("seed", 0)),
+        data=_section(DataRecipe, table, "data"),
+        autoencoder=_section(AutoencoderRecipe, table, "autoencoder"),
+        text=_section(TextRecipe, table, "text"),
+        unet=_section(UnetRecipe, table, "unet"),
+        evaluation=_section(EvaluationRecipe, table, "evaluation"),
+        machine=_section(MachineRecipe, table, "machine"),
+    )
+
+
+def _section(kind: type[Section], table: dict[str, Any], name: str) -> Section:
+    given = dict(table.get(name, {}))
+    known = [field.name for field in fields(kind)]  # type: ignore[arg-type]
+    if sorted(given) != sorted(known):
+        missing, extra = sorted(set(known) - set(given)), sorted(set(given) - set(known))
+        raise ValueError(f"recipe section [{name}]: missing {missing}, unknown {extra}")
+    return kind(**{key: _frozen(value) for key, value in given.items()})
+
+
+def _frozen(value: Any) -> Any:
+    return tuple(_frozen(part) for part in value) if isinstance(value, list) else value

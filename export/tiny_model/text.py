@@ -1,0 +1,142 @@
+"""The text encoder: first trained to tell from a caption alone what its picture shows, then frozen.
+
+Without that the denoiser ignores the text for more than a thousand steps.
+"""
+
+from pathlib import Path
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from transformers import CLIPTextConfig, CLIPTextModel
+
+from onnxflow.export.tiny_model.captions import caption
+from onnxflow.export.tiny_model.config import Recipe
+from onnxflow.export.tiny_model.progress import Log
+from onnxflow.export.tiny_model.scenes import (
+    BACKGROUNDS,
+    COLOURS,
+    PLACES,
+    RELATIONS,
+    SHAPES,
+    SIZES,
+    Scene,
+    Thing,
+    training_scene,
+)
+from onnxflow.export.tiny_model.tokenizer import LENGTH, Tokenizer, train_tokenizer
+from onnxflow.export.tiny_model.training import Stage, cosine, step_randomness, train
+
+_THING = (len(SHAPES) + 1, len(COLOURS) + 1, len(SIZES) + 1, len(PLACES) + 1)  # one more each: nothing, or left open
+QUESTIONS = (len(BACKGROUNDS), len(COLOURS), len(COLOURS), 3, len(RELATIONS) + 1, *_THING, *_THING)
+
+
+class CaptionReader(nn.Module):
+    """A CLIP text encoder and one linear answer to every question about the picture, read from the end of the text."""
+
+    def __init__(self, encoder: CLIPTextModel) -> None:
+        super().__init__()
+        self.encoder = encoder
+        self.heads = nn.ModuleList(nn.Linear(encoder.config.hidden_size, count) for count in QUESTIONS)
+
+    def forward(self, ids: Tensor) -> list[Tensor]:
+        """Logits [b, choices] for every question, of ids [b, s]."""
+        pooled = self.encoder(input_ids=ids).pooler_output
+        return [head(pooled) for head in self.heads]
+
+
+def make_tokenizer(recipe: Recipe) -> Tokenizer:
+    """The tokenizer of this recipe, from twenty thousand captions; the same on every call."""
+    rng = np.random.default_rng(recipe.seed + recipe.text.seed_offset)
+    texts = [caption(training_scene(rng, recipe.data.two_objects), rng) for _ in range(20_000)]
+    return train_tokenizer(texts, recipe.text.vocabulary)
+
+
+def build_text_encoder(recipe: Recipe, tokenizer: Tokenizer) -> CLIPTextModel:
+    """The untrained encoder, of Stable Diffusion's class."""
+    torch.manual_seed(recipe.seed + recipe.text.seed_offset)
+    shape = recipe.text
+    return CLIPTextModel(
+        CLIPTextConfig(
+            vocab_size=len(tokenizer.vocabulary),
+            hidden_size=shape.hidden,
+            intermediate_size=4 * shape.hidden,
+            num_hidden_layers=shape.layers,
+            num_attention_heads=shape.heads,
+            max_position_embeddings=LENGTH,
+            projection_dim=shape.hidden,
+            bos_token_id=tokenizer.start,
+            eos_token_id=tokenizer.end,
+            pad_token_id=tokenizer.end,
+        )
+    )
+
+
+def train_text_encoder(
+    recipe: Recipe, tokenizer: Tokenizer, folder: Path, log: Log, stop_at: int | None = None
+) -> CLIPTextModel:
+    """Train the encoder as a classifier of captions, or go on training, and return it."""
+    shape = recipe.text
+    seed = recipe.seed + shape.seed_offset
+    reader = CaptionReader(build_text_encoder(recipe, tokenizer))
+
+    def loss(step: int) -> Tensor:
+        rng = step_randomness(seed, step)
+        scenes = [training_scene(rng, 0.5) for _ in range(shape.batch)]
+        ids, answers = read_batch(scenes, tokenizer, rng)
+        return sum_of_losses(reader(ids), answers)
+
+    optimiser = torch.optim.AdamW(reader.parameters(), lr=shape.learning_rate, weight_decay=1e-2)
+    depends = repr((recipe.seed, recipe.data.two_objects, shape))
+    stage = Stage("text", folder / "text.pt", depends, reader, optimiser, cosine(shape.steps, 100), shape.steps)
+    train(stage, loss, log, recipe.machine.checkpoint_every, stop_at)
+    log(f"text: {_right_share(reader, tokenizer, seed):.1%} of all answers right on new captions")
+    return reader.encoder
+
+
+def read_batch(scenes: list[Scene], tokenizer: Tokenizer, rng: np.random.Generator) -> tuple[Tensor, Tensor]:
+    """Ids [b, longest text of the batch] of one caption for each scene, and the right answers [b, questions]."""
+    rows = [tokenizer.encode(caption(scene, rng)) for scene in scenes]
+    longest = max(row.index(tokenizer.end) for row in rows) + 1
+    return torch.tensor([row[:longest] for row in rows]), torch.tensor([_answers(scene) for scene in scenes])
+
+
+def sum_of_losses(logits: list[Tensor], answers: Tensor) -> Tensor:
+    """Mean over all questions of the cross-entropy; an answer of -100 (not asked) does not count."""
+    parts = [F.cross_entropy(part, answers[:, index], reduction="sum") for index, part in enumerate(logits)]
+    return torch.stack(parts).sum() / (answers >= 0).sum()
+
+
+@torch.no_grad()
+def text_states(encoder: CLIPTextModel, tokenizer: Tokenizer, texts: list[str], batch: int = 64) -> Tensor:
+    """Final-normed hidden states [n, 77, d] of texts: what the denoiser is told."""
+    ids = torch.tensor([tokenizer.encode(text) for text in texts])
+    return torch.cat([encoder(input_ids=part).last_hidden_state for part in ids.split(batch)])
+
+
+def _answers(scene: Scene) -> list[int]:
+    back = scene.background
+    colours = [COLOURS.index(back.first), COLOURS.index(back.second) if back.second else -100]
+    if back.kind in ("striped", "checkered"):  # a caption names these two in any order
+        colours.sort()
+    direction = 0 if not back.direction_said else 1 if back.direction == "horizontal" else 2
+    relation = 0 if scene.relation is None else 1 + RELATIONS.index(scene.relation)
+    second = scene.things[1] if len(scene.things) > 1 else None
+    return [BACKGROUNDS.index(back.kind), *colours, direction, relation, *_about(scene.things[0]), *_about(second)]
+
+
+def _about(thing: Thing | None) -> list[int]:
+    if thing is None:
+        return [0, -100, -100, -100]
+    size = 0 if thing.size is None else 1 + SIZES.index(thing.size)
+    place = 0 if thing.place is None else 1 + PLACES.index(thing.place)
+    return [1 + SHAPES.index(thing.shape), 1 + COLOURS.index(thing.colour), size, place]
+
+
+@torch.no_grad()
+def _right_share(reader: CaptionReader, tokenizer: Tokenizer, seed: int) -> float:
+    rng = np.random.default_rng(seed + 1_000_000)
+    ids, answers = read_batch([training_scene(rng, 0.5) for _ in range(512)], tokenizer, rng)
+    given = torch.stack([logits.argmax(1) for logits in reader(ids)], 1)
+    return float((given == answers)[answers >= 0].float().mean())

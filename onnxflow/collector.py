@@ -1,0 +1,23 @@
+"""Pausing Python's cycle collector where many lasting objects are made at once."""
+
+from __future__ import annotations
+
+import gc
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+
+@contextmanager
+def collector_paused() -> Iterator[None]:
+    """No cycle collection while inside.
+
+    A graph of 100,000 nodes is a million objects without a cycle among them; the collector would walk all of them again
+    and again while they are made, which doubles the cost of a node.
+    """
+    was_enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_enabled:
+            gc.enable()

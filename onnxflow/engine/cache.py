@@ -1,0 +1,51 @@
+"""Results of earlier runs, by content key."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from onnxflow.values import SavedFile
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """What a node gave: one list of values an output, the files it wrote, and what clients are shown."""
+
+    outputs: tuple[list[Any], ...]
+    saved: tuple[SavedFile, ...] = ()
+    ui: Mapping[str, Any] = field(default_factory=dict)
+
+
+class ResultCache:
+    """Results by content key. ComfyUI's classic policy: after a run, what the workflow no longer contains is dropped."""
+
+    def __init__(self) -> None:
+        self._results: dict[bytes, Result] = {}
+
+    def __contains__(self, key: bytes) -> bool:
+        return key in self._results
+
+    def __len__(self) -> int:
+        return len(self._results)
+
+    def get(self, key: bytes) -> Result | None:
+        """The result stored under ``key``, or None."""
+        return self._results.get(key)
+
+    def put(self, key: bytes, result: Result) -> None:
+        """Store a result."""
+        self._results[key] = result
+
+    def retain(self, keys: Iterable[bytes]) -> None:
+        """Drop every result whose key is not among ``keys``."""
+        if len(self._results) == 0:
+            return
+        wanted = set(keys)
+        for key in [k for k in self._results if k not in wanted]:
+            del self._results[key]
+
+    def clear(self) -> None:
+        """Drop everything."""
+        self._results.clear()

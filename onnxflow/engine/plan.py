@@ -1,0 +1,110 @@
+"""From checked calls to a plan: steps in order with their content keys, and which of them need to run at all."""
+
+from __future__ import annotations
+
+from collections.abc import Container, Sequence
+from dataclasses import dataclass
+
+from onnxflow.errors import OnnxflowError
+from onnxflow.graph.keys import content_key
+from onnxflow.models.disk import Disk
+from onnxflow.nodes.spec import NodeSpec
+from onnxflow.workflow.check import Call, Checked
+
+
+@dataclass(slots=True)
+class Step:
+    """One node of the plan.
+
+    Results live in one flat row of values: ``first`` is the place of the step's output 0, ``links`` name the place each
+    linked input is read from. ``twin`` is the index of an earlier step with the same key, or -1. Not frozen, because
+    freezing doubles the cost of creating it and 100,000 are made; nothing changes it after the plan is made.
+    """
+
+    call: Call
+    key: bytes
+    links: tuple[tuple[str, int], ...]
+    first: int
+    twin: int
+    needed: bool
+    cached: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """Steps in order; ``readers`` counts, for each value, the running steps that read it."""
+
+    steps: tuple[Step, ...]
+    readers: tuple[int, ...]
+
+    @property
+    def keys(self) -> list[bytes]:
+        """The content key of every step."""
+        return [step.key for step in self.steps]
+
+    @property
+    def cached(self) -> list[str]:
+        """The ids of the nodes whose results are already there."""
+        return [step.call.node.id for step in self.steps if step.cached]
+
+
+def make_plan(checked: Checked, disk: Disk, known: Container[bytes] = ()) -> Plan:
+    """The plan for ``checked``; results whose key is in ``known`` need not be computed, nor what only they need.
+
+    Linear in nodes and links, whatever the depth. OnnxflowError when a file that a node reads cannot be fingerprinted.
+    """
+    steps: list[Step] = []
+    by_id: dict[str, Step] = {}
+    first_with: dict[bytes, int] = {}
+    size = 0
+    for position, (node_id, call) in enumerate(checked.calls.items()):
+        spec = call.spec
+        links = []
+        origins = []
+        for name, link in call.links:
+            origin = by_id[link.node]
+            links.append((name, origin.first + link.slot))
+            origins.append((name, origin.key, link.slot))
+        fingerprint = _fingerprint(call, disk) if spec.fingerprint is not None else ""
+        if spec.hidden and "UNIQUE_ID" in spec.hidden.values():
+            fingerprint += f"#{node_id}"  # the result depends on the id
+        key = content_key(spec.name, fingerprint, call.literals, origins)
+        twin = first_with.setdefault(key, position)
+        step = Step(call, key, tuple(links), size, -1 if twin == position else twin, False, key in known)
+        steps.append(step)
+        by_id[node_id] = step
+        size += len(spec.outputs)
+    return Plan(tuple(steps), _mark_needed(steps, [by_id[o] for o in checked.outputs], size))
+
+
+def _mark_needed(steps: Sequence[Step], outputs: Sequence[Step], size: int) -> tuple[int, ...]:
+    """Mark what must be there for the outputs, from the end; a known result hides everything behind it."""
+    readers = [0] * size
+    for step in outputs:
+        step.needed = True
+    for step in reversed(steps):
+        count = len(step.call.spec.outputs)
+        if not step.needed and not any(readers[step.first : step.first + count]):
+            continue
+        step.needed = True
+        if step.cached:
+            continue
+        if step.twin >= 0:
+            twin = steps[step.twin]
+            twin.needed = True
+            # The twin's values must live until they are copied here.
+            for slot in range(count):
+                readers[twin.first + slot] += 1
+            continue
+        for _, place in step.links:
+            readers[place] += 1
+    return tuple(readers)
+
+
+def _fingerprint(call: Call, disk: Disk) -> str:
+    spec: NodeSpec = call.spec
+    assert spec.fingerprint is not None
+    try:
+        return spec.fingerprint(disk, **{name: call.literals.get(name) for name in spec.fingerprinted})
+    except OnnxflowError as error:
+        raise error.at(call.node.ref) from None

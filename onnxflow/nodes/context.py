@@ -1,0 +1,42 @@
+"""What a node may ask of the engine while it runs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, Protocol
+
+if TYPE_CHECKING:
+    from onnxflow.errors import NodeRef
+    from onnxflow.models.disk import Disk
+    from onnxflow.values import Handle, Session
+
+
+class Context(Protocol):
+    """The engine as one node sees it during one call."""
+
+    @property
+    def node(self) -> NodeRef:
+        """The node that is running."""
+        ...
+
+    @property
+    def disk(self) -> Disk:
+        """Folders and models."""
+        ...
+
+    @property
+    def metadata(self) -> bool:
+        """Whether saved files carry the workflow (ComfyUI's ``--disable-metadata`` turned around)."""
+        ...
+
+    def session(self, handle: Handle, component: str) -> Session:
+        """The open session of a component, opened on first use; ModelError or ProviderError."""
+        ...
+
+    def progress(self, value: int, total: int, preview: Callable[[], Any] | None = None) -> None:
+        """Report ``value`` of ``total`` steps done; raises Cancelled when the run was stopped."""
+        ...
+
+    def check_cancelled(self) -> None:
+        """Raise Cancelled when the run was stopped."""
+        ...

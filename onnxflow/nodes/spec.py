@@ -1,0 +1,308 @@
+"""What a node is: its sockets, declared by annotating a plain function.
+
+::
+
+    @node("EmptyLatentImage", category="latent")
+    def empty_latent_image(width: Size = 512, height: Size = 512, batch_size: Batch = 1) -> Latent:
+
+A parameter's annotation is its input: ``Annotated[int, Int(...)]`` and its kin for values typed into the node, a class
+with a ``SOCKET`` name for links, ``Annotated[Any, Hidden("PROMPT")]`` for what the engine fills in. A first parameter
+called ``ctx`` receives the Context. Declaring registers nothing: a catalog collects what its modules define.
+Imports neither numpy nor onnxruntime, so that a workflow can be checked without them.
+"""
+
+from __future__ import annotations
+
+import inspect
+import typing
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Annotated, Any, Final, get_args, get_origin
+
+if TYPE_CHECKING:
+    from onnxflow.models.disk import Disk
+    from onnxflow.values import SavedFile
+
+MISSING: Final = inspect.Parameter.empty
+"""Stands for "no default" and "no value given"."""
+
+Choices = tuple[str, ...] | Callable[["Disk"], Sequence[str]]
+
+
+@dataclass(frozen=True, slots=True)
+class Int:
+    """A whole number between ``min`` and ``max``."""
+
+    min: int = 0
+    max: int = 2048
+    step: int | None = None
+    control_after_generate: bool = False
+
+    type = "INT"
+
+    def options(self) -> dict[str, Any]:
+        found: dict[str, Any] = {"min": self.min, "max": self.max}
+        if self.step is not None:
+            found["step"] = self.step
+        if self.control_after_generate:
+            found["control_after_generate"] = True
+        return found
+
+
+@dataclass(frozen=True, slots=True)
+class Float:
+    """A number between ``min`` and ``max``."""
+
+    min: float
+    max: float
+    step: float | None = None
+    round: float | None = None
+
+    type = "FLOAT"
+
+    def options(self) -> dict[str, Any]:
+        found: dict[str, Any] = {"min": self.min, "max": self.max}
+        if self.step is not None:
+            found["step"] = self.step
+        if self.round is not None:
+            found["round"] = self.round
+        return found
+
+
+@dataclass(frozen=True, slots=True)
+class String:
+    """A text."""
+
+    multiline: bool = False
+    dynamic_prompts: bool = False
+
+    type = "STRING"
+
+    def options(self) -> dict[str, Any]:
+        found: dict[str, Any] = {}
+        if self.multiline:
+            found["multiline"] = True
+        if self.dynamic_prompts:
+            found["dynamicPrompts"] = True
+        return found
+
+
+@dataclass(frozen=True, slots=True)
+class Boolean:
+    """Yes or no."""
+
+    type = "BOOLEAN"
+
+    def options(self) -> dict[str, Any]:
+        return {}
+
+
+@dataclass(frozen=True, slots=True)
+class Combo:
+    """One of ``choices``, which may be read from the disk at the time of asking."""
+
+    choices: Choices
+    image_upload: bool = False
+
+    type = "COMBO"
+
+    def options(self) -> dict[str, Any]:
+        return {"image_upload": True} if self.image_upload else {}
+
+
+@dataclass(frozen=True, slots=True)
+class Hidden:
+    """Filled in by the engine: PROMPT, EXTRA_PNGINFO, UNIQUE_ID."""
+
+    type: str
+
+
+Widget = Int | Float | String | Boolean | Combo
+_WIDGETS = (Int, Float, String, Boolean, Combo)
+
+
+@dataclass(frozen=True, slots=True)
+class Input:
+    """One input of a node: its socket type and, for typed-in values, what is allowed."""
+
+    name: str
+    type: str
+    required: bool = True
+    default: Any = MISSING
+    choices: Choices | None = None
+    options: Mapping[str, Any] = field(default_factory=dict)
+
+    def allowed(self, disk: Disk) -> tuple[str, ...] | None:
+        """The choices at this moment, or None when any value of the type will do."""
+        if self.choices is None or isinstance(self.choices, tuple):
+            return self.choices
+        return tuple(self.choices(disk))
+
+    def describe(self, disk: Disk) -> list[Any]:
+        """The input as /object_info writes it: ``[type or choices, options]``."""
+        options = dict(self.options)
+        if self.default is not MISSING:
+            options = {"default": self.default, **options}
+        allowed = self.allowed(disk)
+        return [list(allowed) if allowed is not None else self.type, options]
+
+
+@dataclass(frozen=True, slots=True)
+class Output:
+    """One output of a node."""
+
+    name: str
+    type: str
+    is_list: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class NodeResult:
+    """What an output node returns: its outputs and the files it wrote."""
+
+    values: tuple[Any, ...] = ()
+    saved: tuple[SavedFile, ...] = ()
+    ui: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class NodeSpec:
+    """A node class: sockets, and the function that does the work.
+
+    ``validate(disk, ...)`` returns None or what is wrong, ``fingerprint(disk, ...)`` what the result depends on besides
+    its inputs (a file's hash, say). Both receive the inputs they name as parameters: a value, or None for a link.
+    """
+
+    name: str
+    function: Callable[..., Any]
+    inputs: tuple[Input, ...]
+    outputs: tuple[Output, ...]
+    category: str
+    display_name: str | None = None
+    description: str = ""
+    hidden: Mapping[str, str] = field(default_factory=dict)
+    output_node: bool = False
+    input_is_list: bool = False
+    wants_context: bool = False
+    validate: Callable[..., str | None] | None = None
+    fingerprint: Callable[..., str] | None = None
+    by_name: Mapping[str, Input] = field(init=False, repr=False, compare=False)
+    validated: tuple[str, ...] = field(init=False, repr=False, compare=False)
+    fingerprinted: tuple[str, ...] = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "by_name", MappingProxyType({i.name: i for i in self.inputs}))
+        object.__setattr__(self, "validated", _names(self.validate))
+        object.__setattr__(self, "fingerprinted", _names(self.fingerprint))
+
+    def describe(self, disk: Disk) -> dict[str, Any]:
+        """The class as ComfyUI's /object_info writes it."""
+        sections: dict[str, dict[str, Any]] = {}
+        for item in self.inputs:
+            sections.setdefault("required" if item.required else "optional", {})[item.name] = item.describe(disk)
+        if self.hidden:
+            sections["hidden"] = dict(self.hidden)
+        return {
+            "input": sections,
+            "input_order": {section: list(items) for section, items in sections.items()},
+            "output": [o.type for o in self.outputs],
+            "output_is_list": [o.is_list for o in self.outputs],
+            "output_name": [o.name for o in self.outputs],
+            "name": self.name,
+            "display_name": self.display_name,
+            "description": self.description,
+            "python_module": "onnxflow.nodes",
+            "category": self.category,
+            "output_node": self.output_node,
+        }
+
+
+def node(
+    name: str,
+    *,
+    category: str,
+    display_name: str | None = None,
+    output_names: tuple[str, ...] | None = None,
+    output_node: bool = False,
+    input_is_list: bool = False,
+    output_is_list: tuple[bool, ...] | None = None,
+    validate: Callable[..., str | None] | None = None,
+    fingerprint: Callable[..., str] | None = None,
+) -> Callable[[Callable[..., Any]], NodeSpec]:
+    """Declare the decorated function as the node class ``name``; TypeError when an annotation says no socket."""
+
+    def declare(function: Callable[..., Any]) -> NodeSpec:
+        hints = typing.get_type_hints(function, include_extras=True)
+        parameters = list(inspect.signature(function).parameters.values())
+        wants_context = bool(parameters) and parameters[0].name == "ctx"
+        inputs: list[Input] = []
+        hidden: dict[str, str] = {}
+        for parameter in parameters[1 if wants_context else 0 :]:
+            declared = _declared(hints[parameter.name])
+            if isinstance(declared, Hidden):
+                hidden[parameter.name] = declared.type
+            else:
+                inputs.append(_input(name, parameter, declared))
+        types = _output_types(name, hints.get("return"), output_node)
+        names = output_names or types
+        lists = output_is_list or (False,) * len(types)
+        return NodeSpec(
+            name=name,
+            function=function,
+            inputs=tuple(inputs),
+            outputs=tuple(Output(n, t, is_list) for n, t, is_list in zip(names, types, lists, strict=True)),
+            category=category,
+            display_name=display_name,
+            description=inspect.getdoc(function) or "",
+            hidden=MappingProxyType(hidden),
+            output_node=output_node,
+            input_is_list=input_is_list,
+            wants_context=wants_context,
+            validate=validate,
+            fingerprint=fingerprint,
+        )
+
+    return declare
+
+
+def _names(hook: Callable[..., Any] | None) -> tuple[str, ...]:
+    """The inputs a hook asks for: its parameters after ``disk``."""
+    return tuple(inspect.signature(hook).parameters)[1:] if hook is not None else ()
+
+
+def _declared(hint: Any) -> Any:
+    """The socket declaration inside an annotation: a widget, a Hidden, a socket's type name, or None."""
+    if get_origin(hint) is Annotated:
+        for extra in get_args(hint)[1:]:
+            if isinstance(extra, (*_WIDGETS, Hidden)):
+                return extra
+        hint = get_args(hint)[0]
+    members = [m for m in get_args(hint) if m is not type(None)] if get_args(hint) else [hint]
+    return getattr(members[0], "SOCKET", None)
+
+
+def _input(node_name: str, parameter: inspect.Parameter, declared: Any) -> Input:
+    if isinstance(declared, str):
+        return Input(parameter.name, declared, required=parameter.default is MISSING)
+    if declared is None:
+        raise TypeError(f"{node_name}: parameter {parameter.name!r} is annotated with no socket type")
+    return Input(
+        name=parameter.name,
+        type=declared.type,
+        default=parameter.default,
+        choices=declared.choices if isinstance(declared, Combo) else None,
+        options=MappingProxyType(declared.options()),
+    )
+
+
+def _output_types(node_name: str, hint: Any, output_node: bool) -> tuple[str, ...]:
+    if hint in (None, type(None), NodeResult):
+        if not output_node:
+            raise TypeError(f"{node_name}: returns nothing and is no output node")
+        return ()
+    members = get_args(hint) if get_origin(hint) is tuple else (hint,)
+    types = [_declared(member) for member in members]
+    if not all(isinstance(t, str) for t in types):
+        raise TypeError(f"{node_name}: the return annotation {hint!r} names something that is no socket")
+    return tuple(types)

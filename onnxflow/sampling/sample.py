@@ -1,0 +1,126 @@
+"""A whole sampling run: from a latent and noise to the latent a KSampler node returns."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from onnxflow.errors import InputError
+from onnxflow.sampling.denoiser import MaskedDenoiser, NetworkDenoiser
+from onnxflow.sampling.guidance import CfgDenoiser, terms
+from onnxflow.sampling.mask import latent_mask
+from onnxflow.sampling.model_sampling import ModelSampling
+from onnxflow.sampling.noise import SeededNoise, SeedRule, TorchGenerator, next_seed
+from onnxflow.sampling.protocols import Array, Denoiser, ModelCall, OnStep
+from onnxflow.sampling.samplers import Sampler, find_sampler
+from onnxflow.sampling.schedules import check_sigmas
+
+if TYPE_CHECKING:
+    from onnxflow.values import Conditioning
+
+SD_LATENT_SCALE = 0.18215
+
+_WHERE = "sampling"
+
+
+def sample(
+    model_call: ModelCall,
+    model_sampling: ModelSampling,
+    *,
+    noise: Array | None,
+    latent: Array,
+    sigmas: Array,
+    sampler: str | Sampler,
+    cfg: float,
+    positive: Conditioning,
+    negative: Conditioning,
+    seed: int,
+    noise_mask: Array | None = None,
+    on_step: OnStep | None = None,
+    latent_scale: float = SD_LATENT_SCALE,
+    seed_rule: SeedRule = "next",
+    max_batch: int | None = None,
+) -> Array:
+    """The latent [b,c,h,w] after a guided run of the raw network ``model_call``; ``sample_denoiser`` says the rest."""
+    denoiser = CfgDenoiser(
+        NetworkDenoiser(model_call, model_sampling),
+        terms(positive, model_sampling),
+        terms(negative, model_sampling),
+        cfg,
+        max_batch=max_batch,
+    )
+    return sample_denoiser(
+        denoiser,
+        noise=noise,
+        latent=latent,
+        sigmas=sigmas,
+        sampler=sampler,
+        seed=seed,
+        noise_mask=noise_mask,
+        on_step=on_step,
+        latent_scale=latent_scale,
+        seed_rule=seed_rule,
+    )
+
+
+def sample_denoiser(
+    denoiser: Denoiser,
+    *,
+    noise: Array | None,
+    latent: Array,
+    sigmas: Array,
+    sampler: str | Sampler,
+    seed: int,
+    noise_mask: Array | None = None,
+    on_step: OnStep | None = None,
+    latent_scale: float = SD_LATENT_SCALE,
+    seed_rule: SeedRule = "next",
+) -> Array:
+    """The latent [b,c,h,w] after walking ``latent`` and ``noise`` down ``sigmas`` with any denoiser.
+
+    ``latent`` and the result are in the VAE's space, 1 / ``latent_scale`` of the model's. ``noise`` of the same shape
+    is unit noise, None for none (add_noise disabled). ``noise_mask`` [n,h,w] is 1 where the latent is made anew. Step
+    noise is drawn from ``seed`` by ``seed_rule``. Fewer than two sigmas are no step: ``latent`` is returned as it is.
+    InputError for an unknown sampler, sigmas that do not decrease, values that are not finite or shapes that differ.
+    """
+    chosen = find_sampler(sampler) if isinstance(sampler, str) else sampler
+    sigmas = check_sigmas(sigmas)
+    latent = _checked(latent, "the latent")
+    if noise is not None and np.shape(noise) != latent.shape:
+        raise InputError(
+            f"the noise has shape {list(np.shape(noise))}, the latent {list(latent.shape)}; they must be equal",
+            where=_WHERE,
+        )
+    if len(sigmas) < 2:
+        return latent
+    shape = latent.shape
+    model_sampling = denoiser.model_sampling
+    # Scaling leaves an empty latent at zero, as it must be: there is no offset in this space.
+    scale = np.float32(latent_scale)
+    latent = latent * scale
+    unit_noise = np.zeros(shape, np.float32) if noise is None else _checked(noise, "the noise")
+    step_seed = next_seed(seed, seed_rule)
+    if noise_mask is not None:
+        cover = TorchGenerator(next_seed(seed)).randn(shape) if chosen.fresh_mask_noise else unit_noise
+        denoiser = MaskedDenoiser(denoiser, latent_mask(noise_mask, shape), latent, cover)
+    x = model_sampling.prediction.noise_scaling(
+        sigmas[0], unit_noise, latent, max_denoise=model_sampling.is_max_denoise(sigmas[0])
+    )
+    x = chosen.function(denoiser, x, sigmas, noise=SeededNoise(step_seed, shape), on_step=on_step or _ignore)
+    return model_sampling.prediction.inverse_noise_scaling(sigmas[-1], x) / scale
+
+
+def _checked(values: Array, name: str) -> Array:
+    values = np.asarray(values, np.float32)
+    if values.ndim != 4 or values.size == 0:
+        raise InputError(
+            f"{name} has shape {list(values.shape)}, expected [batch, channels, height, width]", where=_WHERE
+        )
+    if not np.isfinite(values).all():
+        raise InputError(f"{name} contains NaN or infinity", where=_WHERE, hint="look at the node it comes from")
+    return values
+
+
+def _ignore(k: int, n: int, x: Array, denoised: Array) -> None:
+    """No one listens to the steps."""

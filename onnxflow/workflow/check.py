@@ -1,0 +1,238 @@
+"""Checking a graph against the catalog before anything is loaded: every problem at once, with ComfyUI's codes.
+
+The order is ComfyUI's (contract B3): classes of all nodes, then the inputs of whatever the outputs need. What it leaves
+to a Python exception (a link to nowhere, a cycle) is a problem like any other here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from onnxflow.errors import OnnxflowError, Problem, WorkflowError, did_you_mean, shown
+from onnxflow.graph.graph import BadLink, Link, Node
+from onnxflow.graph.order import CycleError, descendants, execution_order
+from onnxflow.models.disk import Disk
+from onnxflow.nodes.spec import MISSING, Input, NodeSpec
+from onnxflow.workflow.literals import parse_literal
+from onnxflow.workflow.workflow import Workflow
+
+Catalog = Mapping[str, NodeSpec]
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """A node that passed the check: its class, its values in their declared types, and its links."""
+
+    node: Node
+    spec: NodeSpec
+    literals: Mapping[str, Any]
+    links: tuple[tuple[str, Link], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Checked:
+    """What can run: calls in the order of execution, and the ids of the outputs among them."""
+
+    calls: Mapping[str, Call]
+    outputs: tuple[str, ...]
+
+
+def check(workflow: Workflow, catalog: Catalog, disk: Disk, targets: Collection[str] | None = None) -> Checked:
+    """The workflow's calls, pruned to its output nodes (or those among ``targets``).
+
+    WorkflowError lists every problem found. Linear in nodes and links; reads no weights.
+    """
+    nodes = workflow.graph.nodes
+    specs = dict(catalog)  # a plain dict answers several times faster than a Mapping
+    problems = [_unknown_class(node, specs) for node in nodes.values() if node.class_type not in specs]
+    if problems:
+        raise WorkflowError("the workflow cannot run", problems=problems, where=workflow.where, code="invalid_prompt")
+    outputs = tuple(
+        node.id
+        for node in nodes.values()
+        if specs[node.class_type].output_node and (targets is None or node.id in targets)
+    )
+    if not outputs:
+        names = ", ".join(name for name, spec in specs.items() if spec.output_node)
+        raise WorkflowError(
+            "Prompt has no outputs",
+            where=workflow.where,
+            hint=f"add a node that keeps a result, such as {names}",
+            code="prompt_no_outputs",
+        )
+    calls: dict[str, Call] = {}
+
+    def parents(node_id: str) -> list[str]:
+        """Bind the node, and say which existing nodes it reads."""
+        call, found = _bind(nodes[node_id], specs, nodes, disk)
+        problems.extend(found)
+        calls[node_id] = call
+        return [link.node for _, link in call.links if link.node in nodes]
+
+    try:
+        order = execution_order(outputs, parents)
+    except CycleError as error:
+        path = " -> ".join(str(nodes[i].ref) for i in error.path)
+        hint = "remove one of these links: a node cannot need its own result"
+        problems.append(Problem("cycle", "The workflow has a cycle", path, nodes[error.path[0]].ref, hint))
+    if problems:
+        raise WorkflowError(
+            "Prompt outputs failed validation",
+            problems=_with_outputs(problems, calls, outputs),
+            where=workflow.where,
+            code="prompt_outputs_failed_validation",
+        )
+    return Checked({node_id: calls[node_id] for node_id in order}, outputs)
+
+
+def _unknown_class(node: Node, catalog: Catalog) -> Problem:
+    if not node.class_type:
+        return Problem(
+            "invalid_prompt",
+            "Cannot execute because a node is missing the class_type property.",
+            f"Node ID '#{node.id}'",
+            node.ref,
+            "the editor writes such a node when it does not know its class",
+        )
+    return Problem(
+        "invalid_prompt",
+        f"Cannot execute because node {node.class_type} does not exist.",
+        f"Node ID '#{node.id}'",
+        node.ref,
+        did_you_mean(node.class_type, catalog, what="node classes", limit=60),
+    )
+
+
+def _bind(node: Node, catalog: Catalog, nodes: Mapping[str, Node], disk: Disk) -> tuple[Call, list[Problem]]:
+    """The call of a node, with everything that is wrong with its inputs."""
+    spec = catalog[node.class_type]
+    literals: dict[str, Any] = {}
+    links: list[tuple[str, Link]] = []
+    problems: list[Problem] = []
+    for declared in spec.inputs:
+        value = node.inputs.get(declared.name, MISSING)
+        if type(value) is Link:
+            problem = _link_problem(node, declared, value, nodes, catalog, disk)
+            links.append((declared.name, value))
+        elif value is MISSING:
+            problem = _missing_problem(node, declared) if declared.required else None
+        elif type(value) is BadLink:
+            problem = _bad_link(node, declared, value, disk)
+        else:
+            parsed = parse_literal(declared, value, node, disk)
+            problem = parsed if type(parsed) is Problem else None
+            literals[declared.name] = parsed
+        if problem is not None:
+            problems.append(problem)
+    if spec.validate is not None and not problems:
+        problems += _custom_problems(node, spec, literals, disk)
+    return Call(node, spec, literals, tuple(links)), problems
+
+
+def _missing_problem(node: Node, declared: Input) -> Problem:
+    return Problem(
+        "required_input_missing",
+        "Required input is missing",
+        declared.name,
+        node.ref,
+        f"give {declared.name} a value"
+        if declared.default is not MISSING or declared.choices is not None
+        else f"connect {declared.name} to an output of type {declared.type}",
+        {"input_name": declared.name},
+    )
+
+
+def _bad_link(node: Node, declared: Input, value: BadLink, disk: Disk) -> Problem:
+    return Problem(
+        "bad_linked_input",
+        "Bad linked input, must be a length-2 list of [node_id, slot_index]",
+        f"{declared.name}, {shown(value.value)}",
+        node.ref,
+        'write a link as ["node id", output index], a list as {"__value__": [...]}',
+        {"input_name": declared.name, "input_config": declared.describe(disk), "received_value": value.value},
+    )
+
+
+def _link_problem(
+    node: Node, declared: Input, link: Link, nodes: Mapping[str, Node], catalog: Catalog, disk: Disk
+) -> Problem | None:
+    origin = nodes.get(link.node)
+    if origin is None:
+        return Problem(
+            "link_to_missing_node",
+            "An input is linked to a node that does not exist",
+            f"{declared.name}: node {link.node!r}",
+            node.ref,
+            did_you_mean(link.node, nodes, what="nodes"),
+            {"input_name": declared.name, "linked_node": list(link)},
+        )
+    outputs = catalog[origin.class_type].outputs
+    if not 0 <= link.slot < len(outputs):
+        listed = ", ".join(f"{i} {o.name}" for i, o in enumerate(outputs)) or "none"
+        return Problem(
+            "link_to_missing_output",
+            "An input is linked to an output that does not exist",
+            f"{declared.name}: output {link.slot} of {origin.ref}",
+            node.ref,
+            f"its outputs: {listed}",
+            {"input_name": declared.name, "linked_node": list(link)},
+        )
+    received = outputs[link.slot].type
+    if received == declared.type or types_match(received, declared.type):
+        return None
+    return Problem(
+        "return_type_mismatch",
+        "Return type mismatch between linked nodes",
+        f"{declared.name}, received_type({received}) mismatch input_type({declared.type})",
+        node.ref,
+        f"connect {declared.name} to an output of type {declared.type}",
+        {
+            "input_name": declared.name,
+            "input_config": declared.describe(disk),
+            "received_type": received,
+            "linked_node": list(link),
+        },
+    )
+
+
+def types_match(received: str, declared: str) -> bool:
+    """Whether an output of type ``received`` may feed an input of type ``declared``: ``*`` is any, commas list several."""
+    if received == declared or "*" in (received, declared):
+        return True
+    return not {t.strip() for t in received.split(",")}.isdisjoint(t.strip() for t in declared.split(","))
+
+
+def _custom_problems(node: Node, spec: NodeSpec, literals: dict[str, Any], disk: Disk) -> list[Problem]:
+    """What the class's own check says; ComfyUI reports it once for each input the check names."""
+    assert spec.validate is not None
+    try:
+        message = spec.validate(disk, **{name: literals.get(name) for name in spec.validated})
+    except OnnxflowError as error:
+        message = error.message + (f" ({error.hint})" if error.hint else "")
+    if message is None:
+        return []
+    return [
+        Problem(
+            "custom_validation_failed",
+            "Custom validation failed for node",
+            f"{name} - {message}",
+            node.ref,
+            extra={"input_name": name},
+        )
+        for name in spec.validated
+    ]
+
+
+def _with_outputs(problems: list[Problem], calls: Mapping[str, Call], outputs: tuple[str, ...]) -> list[Problem]:
+    """The problems with the output nodes that each of them keeps from running."""
+    children: dict[str, list[str]] = {}
+    for call in calls.values():
+        for _, link in call.links:
+            children.setdefault(link.node, []).append(call.node.id)
+    found = []
+    for problem in problems:
+        reached = descendants([problem.node.id] if problem.node else [], lambda i: children.get(i, ()))
+        found.append(replace(problem, outputs=tuple(o for o in outputs if o in reached)))
+    return found

@@ -1,0 +1,108 @@
+"""Values typed into a node: turned into the input's type as ComfyUI does, and compared with what is allowed."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+from onnxflow.errors import Problem, did_you_mean, shown
+from onnxflow.graph.graph import Node
+from onnxflow.models.disk import Disk
+from onnxflow.nodes.spec import Input
+
+_CONVERSIONS: dict[str, Callable[[Any], Any]] = {"INT": int, "FLOAT": float, "STRING": str, "BOOLEAN": bool}
+_MANY_CHOICES = 20  # beyond it ComfyUI writes the length of the list instead of the list
+
+
+def parse_literal(declared: Input, value: Any, node: Node, disk: Disk) -> Any | Problem:
+    """``value`` as the declared type (64.7 -> 64, "64" -> 64 for an INT), or the Problem with it."""
+    convert = _CONVERSIONS.get(declared.type)
+    if convert is not None:
+        if type(value) is not convert:
+            try:
+                value = convert(value)
+            except (TypeError, ValueError, OverflowError, RecursionError) as error:
+                return _unconvertible(declared, value, str(error), node, disk)
+        if declared.type == "FLOAT" and not math.isfinite(value):
+            return _unconvertible(declared, value, "it must be a finite number", node, disk)
+        low, high = declared.options.get("min"), declared.options.get("max")
+        if low is not None and value < low:
+            return _out_of_range(declared, value, node, disk, "value_smaller_than_min", f"smaller than min of {low}")
+        if high is not None and value > high:
+            return _out_of_range(declared, value, node, disk, "value_bigger_than_max", f"bigger than max of {high}")
+        return value
+    if declared.type != "COMBO":
+        return _problem(
+            "invalid_input_type",
+            f"A {declared.type} input needs a link, not a value",
+            f"{declared.name}, {shown(value)}",
+            declared,
+            value,
+            node,
+            disk,
+            hint=f"connect {declared.name} to an output of type {declared.type}",
+        )
+    allowed = declared.allowed(disk)
+    if allowed is None or value in allowed:
+        return value
+    listed = list(allowed) if len(allowed) <= _MANY_CHOICES else f"(list of length {len(allowed)})"
+    return Problem(
+        "value_not_in_list",
+        "Value not in list",
+        f"{declared.name}: {shown(value)} not in {listed}",
+        node.ref,
+        did_you_mean(str(value), allowed, what="allowed values"),
+        {
+            "input_name": declared.name,
+            "input_config": declared.describe(disk) if len(allowed) <= _MANY_CHOICES else None,
+            "received_value": value,
+        },
+    )
+
+
+def _unconvertible(declared: Input, value: Any, reason: str, node: Node, disk: Disk) -> Problem:
+    return _problem(
+        "invalid_input_type",
+        f"Failed to convert an input value to a {declared.type} value",
+        f"{declared.name}, {_plain(value)}, {reason}",
+        declared,
+        value,
+        node,
+        disk,
+        hint=_range(declared),
+        more={"exception_message": reason},
+    )
+
+
+def _out_of_range(declared: Input, value: Any, node: Node, disk: Disk, code: str, relation: str) -> Problem:
+    message = f"Value {_plain(value)} {relation}"
+    return _problem(code, message, declared.name, declared, value, node, disk, hint=_range(declared))
+
+
+def _range(declared: Input) -> str:
+    low, high = declared.options.get("min"), declared.options.get("max")
+    if low is None or high is None:
+        return f"{declared.name} takes a {declared.type}"
+    return f"{declared.name} takes a {declared.type} from {low} to {high}"
+
+
+def _problem(
+    code: str,
+    message: str,
+    details: str,
+    declared: Input,
+    value: Any,
+    node: NodeRef,
+    disk: Disk,
+    *,
+    hint: str,
+    more: dict[str, Any] | None = None,
+) -> Problem:
+    extra = {"input_name": declared.name, "input_config": declared.describe(disk), "received_value": value}
+    return Problem(code, message, details, node.ref, hint, {**extra, **(more or {})})
+
+
+def _plain(value: Any) -> str:
+    """A text as it is, anything else as its repr: ComfyUI writes the value without quotes here."""
+    return value[:120] if isinstance(value, str) else shown(value)

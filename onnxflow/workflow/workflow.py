@@ -1,0 +1,23 @@
+"""Workflow: a graph, the document it was read from, and where that came from."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from onnxflow.graph.graph import Graph
+
+
+@dataclass(frozen=True, slots=True)
+class Workflow:
+    """A saved workflow.
+
+    ``document`` is the API-format JSON, kept because pictures carry it; ``extra`` holds what else they carry
+    (ComfyUI's ``extra_pnginfo``); ``where`` is the file's name, for errors.
+    """
+
+    graph: Graph
+    document: Mapping[str, Any]
+    where: str
+    extra: Mapping[str, Any] = field(default_factory=dict)
