@@ -1,6 +1,5 @@
 """The autoencoder: 128x128 pictures to 4x16x16 latents and back, trained on crops first and then on whole pictures."""
 
-import math
 from pathlib import Path
 
 import numpy as np
@@ -8,9 +7,10 @@ import torch
 import torch.nn.functional as F
 from diffusers import AutoencoderKL
 from numpy.typing import NDArray
-from torch import Tensor, nn
+from torch import Tensor
 
 from onnxflow.export.tiny_model.config import Recipe
+from onnxflow.export.tiny_model.linear_start import start_linear
 from onnxflow.export.tiny_model.progress import Log
 from onnxflow.export.tiny_model.renderer import jittered_palette, render, wild_palette
 from onnxflow.export.tiny_model.scenes import training_scene
@@ -33,8 +33,7 @@ def build_autoencoder(recipe: Recipe) -> AutoencoderKL:
         sample_size=recipe.data.size,
         scaling_factor=LATENT_SCALE,
     )
-    assert network.quant_conv is not None and network.quant_conv.bias is not None
-    nn.init.constant_(network.quant_conv.bias[4:], 2 * math.log(shape.start_spread))
+    start_linear(network, shape.start_spread)
     return network
 
 

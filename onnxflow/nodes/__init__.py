@@ -1,1 +1,1 @@
-"""TODO"""
+"""The node classes, one module a subject, and the catalog that collects them."""

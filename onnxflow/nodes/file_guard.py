@@ -48,7 +48,12 @@ def below(root: Path, parts: tuple[str, ...]) -> Path:
         path = real_root.joinpath(*parts)
         inside = path.resolve().is_relative_to(real_root)
     except (OSError, RuntimeError) as error:  # RuntimeError: a loop of links, before Python 3.13
-        raise ValueError(f"cannot be followed: {error}") from None
+        raise ValueError(f"cannot be followed: {getattr(error, 'strerror', None) or 'its links form a loop'}") from None
     if not inside:
         raise ValueError("leads out of the folder through a symbolic link")
     return path
+
+
+def shown(name: str, limit: int = 120) -> str:
+    """``name`` quoted for a message, cut after ``limit`` characters."""
+    return repr(name if len(name) <= limit else name[:limit] + "...")

@@ -33,13 +33,16 @@ def find(name: str, folders: Folders, wanted: Wanted) -> Path:
         path = file_guard.below(root, parts)
         if path.is_file():
             return path
-    except (ValueError, OSError) as reason:
-        raise InputError(f"{name!r} {reason}", where=str(root), hint="copy the file into the input folder") from None
+    except (ValueError, OSError) as error:
+        reason = f"cannot be looked up: {error.strerror}" if isinstance(error, OSError) else str(error)
+        raise InputError(
+            f"the name {file_guard.shown(name)} {reason}", where=str(root), hint="copy the file into the input folder"
+        ) from None
     names = listing(root, wanted)
     if len(parts) > 1:
         subfolder = "/".join(parts[:-1])
         names += tuple(f"{subfolder}/{found}" for found in listing(path.parent, wanted))
-    raise InputError(f"there is no file {name!r}", where=str(root), hint=did_you_mean(plain, names, what="files"))
+    raise InputError(f"there is no file {file_guard.shown(name)}", where=str(root), hint=did_you_mean(plain, names, what="files"))
 
 
 def problem(name: object, folders: Folders, wanted: Wanted) -> str | None:

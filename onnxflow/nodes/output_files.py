@@ -57,7 +57,7 @@ def target(root: Path, kind: str, prefix: str, *, now: time.struct_time, width: 
         folder = file_guard.below(root, parts[:-1])
     except ValueError as reason:
         raise OutputError(
-            f"the file name prefix {_shown(prefix)} {reason}",
+            f"the file name prefix {file_guard.shown(prefix)} {reason}",
             where=str(root),
             hint="use a name relative to the folder, such as 'ComfyUI' or 'portraits/ComfyUI'",
         ) from None
@@ -145,6 +145,3 @@ def _number(text: str) -> int:
     except ValueError:
         return 0
 
-
-def _shown(text: str, limit: int = 120) -> str:
-    return repr(text if len(text) <= limit else text[:limit] + "...")

@@ -100,10 +100,14 @@ class Boolean:
 
 @dataclass(frozen=True, slots=True)
 class Combo:
-    """One of ``choices``, which may be read from the disk at the time of asking."""
+    """One of ``choices``, which may be read from the disk at the time of asking.
+
+    ``explain(disk, value)`` says what to do about a value that is not among them.
+    """
 
     choices: Choices
     image_upload: bool = False
+    explain: Callable[[Disk, str], str] | None = None
 
     type = "COMBO"
 
@@ -132,6 +136,7 @@ class Input:
     default: Any = MISSING
     choices: Choices | None = None
     options: Mapping[str, Any] = field(default_factory=dict)
+    explain: Callable[[Disk, str], str] | None = None
 
     def allowed(self, disk: Disk) -> tuple[str, ...] | None:
         """The choices at this moment, or None when any value of the type will do."""
@@ -293,6 +298,7 @@ def _input(node_name: str, parameter: inspect.Parameter, declared: Any) -> Input
         default=parameter.default,
         choices=declared.choices if isinstance(declared, Combo) else None,
         options=MappingProxyType(declared.options()),
+        explain=declared.explain if isinstance(declared, Combo) else None,
     )
 
 

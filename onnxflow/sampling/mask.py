@@ -36,8 +36,9 @@ def _resample(values: Array, size: int, axis: int) -> Array:
     old = values.shape[axis]
     if old == size:
         return values
-    half = np.float32(0.5)
-    place = np.maximum((np.arange(size, dtype=np.float32) + half) * np.float32(old / size) - half, np.float32(0))
+    # float64 and one rounding: PyTorch fuses this multiply-add of float32.
+    centres = (np.arange(size) + 0.5) * float(np.float32(old / size)) - 0.5
+    place = np.maximum(centres, 0.0).astype(np.float32)
     low = np.minimum(place.astype(np.intp), old - 1)
     high = np.minimum(low + 1, old - 1)
     along = [1] * values.ndim

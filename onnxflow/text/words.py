@@ -57,6 +57,8 @@ class _ShadowTable(dict[int, str]):
             return char
         if code == 0x17F:
             return "s"  # long s: the pattern ignores case, and its case folds to s
+        if code == 0x345:
+            return " "  # iota subscript: its case folds to a letter, so that neither class of the pattern takes it
         if char.isalpha():
             return "z"
         if char.isnumeric():

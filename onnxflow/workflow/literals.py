@@ -46,13 +46,14 @@ def parse_literal(declared: Input, value: Any, node: Node, disk: Disk) -> Any | 
     allowed = declared.allowed(disk)
     if allowed is None or value in allowed:
         return value
+    text = _plain(value)
     listed = list(allowed) if len(allowed) <= _MANY_CHOICES else f"(list of length {len(allowed)})"
     return Problem(
         "value_not_in_list",
         "Value not in list",
         f"{declared.name}: {shown(value)} not in {listed}",
         node.ref,
-        did_you_mean(str(value), allowed, what="allowed values"),
+        declared.explain(disk, text) if declared.explain else did_you_mean(text, allowed, what="allowed values"),
         {
             "input_name": declared.name,
             "input_config": declared.describe(disk) if len(allowed) <= _MANY_CHOICES else None,

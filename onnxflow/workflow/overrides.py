@@ -79,6 +79,15 @@ def seeds(workflow: Workflow) -> dict[str, int]:
     }
 
 
+def raise_seeds(workflow: Workflow, by: int) -> Workflow:
+    """A copy with every typed-in seed raised by ``by``, as the editor's "increment" does; beyond 64 bits from 0 again."""
+    changes: dict[str, dict[str, Any]] = {}
+    for name, value in seeds(workflow).items():
+        node, _, input_name = name.rpartition(".")
+        changes.setdefault(node, {})[input_name] = (value + by) % 2**64
+    return _changed(workflow, changes)
+
+
 def _find(graph: Graph, name: str) -> Node:
     if name in graph.nodes:
         return graph.nodes[name]

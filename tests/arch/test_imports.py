@@ -19,8 +19,8 @@ UNITS: dict[str, set[str]] = {
     "__main__": {"cli"},
     "api": {"cancel", "engine", "errors", "models", "nodes", "providers", "values", "workflow"},
     "cli": {"api", "cancel", "engine", "errors", "export", "models", "nodes", "providers", "values", "workflow"},
-    "engine": {"cancel", "errors", "graph", "models", "nodes.spec", "providers", "values", "workflow"},
-    "workflow": {"errors", "graph", "nodes.spec"},
+    "engine": {"cancel", "collector", "errors", "graph", "models", "nodes.spec", "providers", "values", "workflow"},
+    "workflow": {"collector", "errors", "graph", "models.disk", "nodes.spec"},
     "export": {"errors", "models", "providers.session"},
     "nodes": {"errors", "models", "sampling", "text", "values"},
     "providers": {"cancel", "errors", "values"},
@@ -31,6 +31,7 @@ UNITS: dict[str, set[str]] = {
     "graph": {"errors"},
     "cancel": {"errors"},
     "errors": set(),
+    "collector": set(),
     "assets": set(),
 }
 PACKAGES: dict[str, set[str]] = {

@@ -74,17 +74,19 @@ def test_below_follows_links_inside_and_refuses_those_that_lead_out(tmp_path: Pa
     (tmp_path / "root2").mkdir()
     (root / "in").symlink_to(root / "sub")
     (root / "out").symlink_to(tmp_path / "root2")
-    (root / "loop").symlink_to(root / "loop")
     assert file_guard.below(root, ("in", "a")) == root / "in" / "a"
     assert file_guard.below(root, ("new", "a")) == root / "new" / "a"
     for parts in [("out",), ("out", "a"), ("sub", "..", "..", "root2")]:
         with pytest.raises(ValueError, match="out of the folder"):
             file_guard.below(root, parts)
-    with pytest.raises(ValueError, match="cannot be followed|symbolic link"):
-        file_guard.below(root, ("a" * 100_000,))
 
 
 def test_the_root_itself_may_be_a_link(tmp_path: Path) -> None:
     (tmp_path / "real").mkdir()
     (tmp_path / "root").symlink_to(tmp_path / "real")
     assert file_guard.below(tmp_path / "root", ("a",)) == tmp_path / "real" / "a"
+
+
+def test_shown_is_short() -> None:
+    assert file_guard.shown("a'b") == '"a\'b"'
+    assert file_guard.shown("x" * 1000, 5) == "'xxxxx...'"

@@ -1,0 +1,75 @@
+"""The library's front door: ``onnxflow.run``."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from onnxflow.cancel import CancelToken
+from onnxflow.engine.events import Listener
+from onnxflow.engine.report import RunReport
+from onnxflow.engine.run import interruptible, run_workflow
+from onnxflow.errors import UsageError
+from onnxflow.models.disk import Disk, Folders
+from onnxflow.models.store import ModelStore
+from onnxflow.nodes.catalog import builtin_catalog
+from onnxflow.providers.session import SessionCache
+from onnxflow.settings import Settings, load_settings
+from onnxflow.workflow.overrides import Override, apply_overrides, apply_seed
+from onnxflow.workflow.read import read_workflow, workflow_from_document
+
+
+def run(
+    workflow: str | os.PathLike[str] | Mapping[str, Any],
+    *,
+    overrides: Mapping[str, Any] | None = None,
+    seed: int | None = None,
+    models: Sequence[str | os.PathLike[str]] = (),
+    input_dir: str | os.PathLike[str] | None = None,
+    output_dir: str | os.PathLike[str] | None = None,
+    listener: Listener | None = None,
+    cancel: CancelToken | None = None,
+) -> RunReport:
+    """Run a workflow, a path or a parsed API-format object, and report what it made.
+
+    ``overrides`` maps "NODE.INPUT" (by id, or by class or title when only one node has it) to a value; ``seed`` sets every
+    seed. Pictures are written below ``output_dir`` (default output/) and are in ``report.images`` as uint8 arrays
+    [height, width, channels]. Raises the errors of ``onnxflow.errors``; Ctrl-C raises Cancelled.
+    """
+    settings = load_settings(
+        [Path(folder) for folder in models],
+        Path(input_dir) if input_dir is not None else None,
+        Path(output_dir) if output_dir is not None else None,
+        environment=os.environ,
+        working_dir=Path.cwd(),
+    )
+    loaded = workflow_from_document(workflow) if isinstance(workflow, Mapping) else read_workflow(os.fspath(workflow))
+    catalog = builtin_catalog()
+    loaded = apply_overrides(loaded, [_override(name, value) for name, value in (overrides or {}).items()], catalog)
+    if seed is not None:
+        loaded, _ = apply_seed(loaded, seed)
+    cancel = cancel or CancelToken()
+    sessions = SessionCache()
+    listeners = (listener,) if listener is not None else ()
+    try:
+        return interruptible(
+            lambda: run_workflow(loaded, catalog, disk_of(settings), sessions, listeners=listeners, cancel=cancel), cancel
+        )
+    finally:
+        sessions.close()
+
+
+def disk_of(settings: Settings) -> Disk:
+    """Folders and models for ``settings``. Previews go to a folder below the system's temporary one."""
+    temp = Path(tempfile.gettempdir()) / "onnxflow"
+    return Disk(Folders(settings.input_dir, settings.output_dir, temp), ModelStore(settings.models))
+
+
+def _override(name: str, value: Any) -> Override:
+    node, dot, input_name = name.rpartition(".")
+    if not dot or not node or not input_name:
+        raise UsageError(f"the override {name!r} is not NODE.INPUT", hint='for example {"3.seed": 7}')
+    return Override(node, input_name, value)

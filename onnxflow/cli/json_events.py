@@ -1,0 +1,70 @@
+"""``--json``: what happens, as one JSON object a line, named and shaped as ComfyUI's WebSocket messages."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any, TextIO
+
+from onnxflow.engine.events import Event
+from onnxflow.engine.report import RunReport
+from onnxflow.errors import OnnxflowError, WorkflowError
+from onnxflow.workflow.response import error_response
+
+
+class JsonEvents:
+    """A listener that writes to ``stream``, flushed after every line."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    def __call__(self, event: Event) -> None:
+        self._write(event.type, event.data)
+
+    def report(self, report: RunReport) -> None:
+        """The last line of a run (ours, ComfyUI has none): files, seconds, nodes, sessions."""
+        sessions = [
+            {
+                "model": use.model,
+                "component": use.component,
+                "precision": use.variant,
+                "device": use.device,
+                "load_seconds": round(use.load_seconds, 4),
+                "calls": use.calls,
+                "run_seconds": round(use.run_seconds, 4),
+            }
+            for use in report.sessions
+        ]
+        nodes = [
+            {"node": n.id, "class_type": n.class_type, "seconds": round(n.seconds, 4), "cached": n.cached}
+            for n in report.nodes
+        ]
+        files = [str(file.path) for file in report.saved]
+        data = {"files": files, "seconds": round(report.seconds, 4), "nodes": nodes, "sessions": sessions}
+        self._write("report", {**data, "prompt_id": report.run_id})
+
+    def error(self, error: OnnxflowError) -> None:
+        """An error: an invalid workflow as the body ComfyUI's server answers with, anything else by code and message."""
+        if isinstance(error, WorkflowError):
+            self._write("invalid", error_response(error))
+        else:
+            node = error.node.id if error.node else None
+            data = {"code": error.code, "message": error.message, "where": error.where, "hint": error.hint, "node": node}
+            self._write("error", {**data, "exit_code": error.exit_code})
+
+    def _write(self, type_: str, data: Mapping[str, Any]) -> None:
+        # A value of a workflow may be anything, NaN included, which is no JSON: it is written as a text.
+        try:
+            line = json.dumps({"type": type_, "data": data}, allow_nan=False, default=str)
+        except ValueError:
+            line = json.dumps({"type": type_, "data": _plain(data)}, default=str)
+        self._stream.write(line + "\n")
+        self._stream.flush()
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {str(key): _plain(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_plain(item) for item in value]
+    return str(value) if isinstance(value, float) and (value != value or value in (float("inf"), float("-inf"))) else value

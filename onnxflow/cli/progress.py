@@ -1,0 +1,103 @@
+"""Progress on stderr: a bar a node with its steps and the time left; plain lines where stderr is no terminal."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, TextIO
+
+from onnxflow.engine.events import Event, Listener
+from onnxflow.graph.graph import Graph
+
+if TYPE_CHECKING:
+    from rich.progress import Progress, TaskID
+
+
+@contextmanager
+def open_progress(graph: Graph, *, quiet: bool, stream: TextIO) -> Iterator[Listener]:
+    """A listener that shows the progress of a run of ``graph`` while inside."""
+    if quiet:
+        yield _silent
+    elif not stream.isatty():
+        lines = _Lines(graph, stream)
+        try:
+            yield lines
+        finally:
+            lines.finish()
+    else:
+        from rich.console import Console
+        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+        columns = (
+            TextColumn("{task.description}"),
+            BarColumn(bar_width=30),
+            MofNCompleteColumn(),
+            TimeElapsedColumn(),
+            TextColumn("left"),
+            TimeRemainingColumn(),
+        )
+        with Progress(*columns, console=Console(file=stream), transient=False) as progress:
+            bars = _Bars(graph, progress)
+            yield bars
+            bars.finish()
+
+
+def _silent(event: Event) -> None:
+    """Says nothing."""
+
+
+def _title(graph: Graph, node_id: str) -> str:
+    node = graph.nodes[node_id]
+    return f"{node.title or node.class_type} ({node_id})"
+
+
+class _Lines:
+    """One line a node when it is done, for log files."""
+
+    def __init__(self, graph: Graph, stream: TextIO) -> None:
+        self._graph = graph
+        self._stream = stream
+        self._current = ""
+        self._started = 0.0
+        self._steps = ""
+
+    def __call__(self, event: Event) -> None:
+        if event.type == "executing":
+            self.finish()
+            self._current = event.data["node"]
+            self._started = time.perf_counter()
+        elif event.type == "progress":
+            self._steps = f", {event.data['value']} of {event.data['max']} steps" if event.data["max"] > 1 else ""
+        elif event.type == "execution_success":
+            self.finish()
+
+    def finish(self) -> None:
+        """Write the line of the node that was running."""
+        if self._current:
+            seconds = time.perf_counter() - self._started
+            print(f"{_title(self._graph, self._current)}: {seconds:.2f} s{self._steps}", file=self._stream, flush=True)
+        self._current = self._steps = ""
+
+
+class _Bars:
+    """A bar a node."""
+
+    def __init__(self, graph: Graph, progress: Progress) -> None:
+        self._graph = graph
+        self._progress = progress
+        self._task: TaskID | None = None
+
+    def __call__(self, event: Event) -> None:
+        if event.type == "executing":
+            self.finish()
+            self._task = self._progress.add_task(_title(self._graph, event.data["node"]), total=1)
+        elif event.type == "progress" and self._task is not None:
+            self._progress.update(self._task, completed=event.data["value"], total=event.data["max"])
+
+    def finish(self) -> None:
+        """Fill the bar of the node that was running."""
+        if self._task is not None:
+            task = self._progress.tasks[self._task]
+            self._progress.update(self._task, completed=task.total)
+        self._task = None

@@ -1,0 +1,40 @@
+"""Models by name: CheckpointLoaderSimple."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from onnxflow.models.disk import Disk
+from onnxflow.nodes.context import Context
+from onnxflow.nodes.spec import Combo, node
+from onnxflow.values import Clip, Model, Vae
+
+
+def checkpoint_names(disk: Disk) -> list[str]:
+    """The models that hold text encoder, network and VAE, at this moment."""
+    return disk.store.checkpoints()
+
+
+def explain_missing(disk: Disk, name: str) -> str:
+    """What to do when there is no model ``name``."""
+    return disk.store.missing_hint(name)
+
+
+def checkpoint_identity(disk: Disk, ckpt_name: str) -> str:
+    """What the loaded model depends on besides its name: the weights that lie under that name now."""
+    return disk.store.checkpoint(ckpt_name).identity
+
+
+CheckpointName = Annotated[str, Combo(choices=checkpoint_names, explain=explain_missing)]
+
+
+@node(
+    "CheckpointLoaderSimple",
+    category="loaders",
+    display_name="Load Checkpoint",
+    fingerprint=checkpoint_identity,
+)
+def checkpoint_loader_simple(ctx: Context, ckpt_name: CheckpointName) -> tuple[Model, Clip, Vae]:
+    """Handles to the three parts of a model; nothing is loaded until a node runs one of them."""
+    source = ctx.disk.store.checkpoint(ckpt_name)
+    return Model(source), Clip(source), Vae(source)

@@ -1,0 +1,156 @@
+"""Drawing: KSampler and KSamplerAdvanced."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import numpy as np
+
+from onnxflow.errors import InputError
+from onnxflow.models.disk import Disk
+from onnxflow.models.manifest import SamplingConstants
+from onnxflow.nodes.context import Context
+from onnxflow.nodes.spec import Combo, Float, Int, node
+from onnxflow.sampling import (
+    SAMPLER_NAMES,
+    SAMPLERS,
+    SCHEDULES,
+    ModelCall,
+    ModelSampling,
+    discrete_sampling,
+    ksampler_sigmas,
+    prepare_noise,
+    sample,
+    slice_sigmas,
+)
+from onnxflow.values import Array, Conditioning, Latent, Model
+
+Seed = Annotated[int, Int(0, 0xFFFFFFFFFFFFFFFF, control_after_generate=True)]
+Steps = Annotated[int, Int(1, 10000)]
+Cfg = Annotated[float, Float(0.0, 100.0, step=0.1, round=0.01)]
+SamplerName = Annotated[str, Combo(SAMPLER_NAMES)]
+SchedulerName = Annotated[str, Combo(tuple(SCHEDULES))]
+Denoise = Annotated[float, Float(0.0, 1.0, step=0.01)]
+StepNumber = Annotated[int, Int(0, 10000)]
+Enable = Annotated[str, Combo(("enable", "disable"))]
+Disable = Annotated[str, Combo(("disable", "enable"))]
+
+
+def sampler_is_built(disk: Disk, sampler_name: str | None) -> str | None:
+    """Refuses a sampler of ComfyUI's list that this version does not have, before anything is loaded."""
+    if sampler_name is None or sampler_name in SAMPLERS:
+        return None
+    return f"the sampler {sampler_name!r} is not built yet; built so far: {', '.join(SAMPLERS)}"
+
+
+@node("KSampler", category="sampling", display_name="KSampler", validate=sampler_is_built)
+def ksampler(
+    ctx: Context,
+    *,
+    model: Model,
+    seed: Seed = 0,
+    steps: Steps = 20,
+    cfg: Cfg = 8.0,
+    sampler_name: SamplerName,
+    scheduler: SchedulerName,
+    positive: Conditioning,
+    negative: Conditioning,
+    latent_image: Latent,
+    denoise: Denoise = 1.0,
+) -> Latent:
+    """The latent after ``steps`` steps from noise; with ``denoise`` below 1 it keeps that much less of the given one."""
+    sigmas = ksampler_sigmas(model_sampling(model), scheduler, sampler_name, steps, denoise)
+    return _draw(ctx, model, latent_image, sigmas, sampler_name, cfg, positive, negative, seed, add_noise=True)
+
+
+@node("KSamplerAdvanced", category="sampling", display_name="KSampler (Advanced)", validate=sampler_is_built)
+def ksampler_advanced(
+    ctx: Context,
+    *,
+    model: Model,
+    add_noise: Enable,
+    noise_seed: Seed = 0,
+    steps: Steps = 20,
+    cfg: Cfg = 8.0,
+    sampler_name: SamplerName,
+    scheduler: SchedulerName,
+    positive: Conditioning,
+    negative: Conditioning,
+    latent_image: Latent,
+    start_at_step: StepNumber = 0,
+    end_at_step: StepNumber = 10000,
+    return_with_leftover_noise: Disable,
+) -> Latent:
+    """The latent after the steps from ``start_at_step`` to ``end_at_step`` of a schedule of ``steps``."""
+    sigmas = slice_sigmas(
+        ksampler_sigmas(model_sampling(model), scheduler, sampler_name, steps),
+        start_at_step,
+        end_at_step,
+        force_full_denoise=return_with_leftover_noise == "disable",
+    )
+    add = add_noise == "enable"
+    return _draw(ctx, model, latent_image, sigmas, sampler_name, cfg, positive, negative, noise_seed, add_noise=add)
+
+
+def model_sampling(model: Model) -> ModelSampling:
+    """The noise levels and the prediction of the model's network."""
+    constants: SamplingConstants = model.source.sampling
+    return discrete_sampling(
+        constants.prediction,
+        schedule=constants.schedule,
+        beta_start=constants.beta_start,
+        beta_end=constants.beta_end,
+        timesteps=constants.timesteps,
+    )
+
+
+def _draw(
+    ctx: Context,
+    model: Model,
+    latent: Latent,
+    sigmas: Array,
+    sampler_name: str,
+    cfg: float,
+    positive: Conditioning,
+    negative: Conditioning,
+    seed: int,
+    *,
+    add_noise: bool,
+) -> Latent:
+    shape = latent.samples.shape
+    expected = model.source.latent.channels
+    if shape[1] != expected:
+        raise InputError(f"the latent has {shape[1]} channels, {model.source.name} takes {expected}")
+    if len(sigmas) < 2:
+        return latent  # nothing to do (denoise 0, or a start at or after the last step): load nothing
+    drawn = sample(
+        network(ctx, model),
+        model_sampling(model),
+        noise=prepare_noise(shape, seed, latent.batch_index) if add_noise else None,
+        latent=latent.samples,
+        sigmas=sigmas,
+        sampler=sampler_name,
+        cfg=cfg,
+        positive=positive,
+        negative=negative,
+        seed=seed,
+        noise_mask=latent.noise_mask.values if latent.noise_mask is not None else None,
+        on_step=lambda step, total, x, denoised: ctx.progress(step + 1, total),
+        latent_scale=model.source.latent.scale,
+    )
+    return latent.with_samples(drawn)
+
+
+def network(ctx: Context, model: Model) -> ModelCall:
+    """The model's network as sampling calls it; ControlNet's inputs get the zeros that stand for "none"."""
+    session = ctx.session(model, "unet")
+    declared = model.source.manifest.components["unet"].inputs
+    unused = {name: np.zeros((1, 1, 1, 1), np.float32) for name in declared if "residual" in name}
+
+    def call(x: Array, timestep: Array, context: Array) -> Array:
+        ctx.check_cancelled()
+        feeds = {"sample": x, "timestep": timestep, "encoder_hidden_states": context, **unused}
+        found: Array = session.run(feeds)["out_sample"]
+        return found
+
+    return call

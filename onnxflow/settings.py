@@ -1,0 +1,95 @@
+"""Where models and files are: flags first, then ONNXFLOW_MODELS, then a configuration file, then the working folder."""
+
+from __future__ import annotations
+
+import os
+import tomllib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from onnxflow.errors import UsageError, did_you_mean
+
+FILE_NAME = "onnxflow.toml"
+MODELS_VARIABLE = "ONNXFLOW_MODELS"
+_KEYS = ("models", "input_dir", "output_dir")
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """Model folders in order of precedence, and the folders that file names in workflows are relative to."""
+
+    models: tuple[Path, ...]
+    input_dir: Path
+    output_dir: Path
+
+
+def load_settings(
+    models: Sequence[Path] = (),
+    input_dir: Path | None = None,
+    output_dir: Path | None = None,
+    *,
+    environment: Mapping[str, str],
+    working_dir: Path,
+) -> Settings:
+    """The settings in force; UsageError for a folder that is not there or a configuration file that cannot be used.
+
+    The configuration file is ``onnxflow.toml`` in the working folder, else in the user's configuration folder; paths in it
+    are relative to it.
+    """
+    for folder in models:
+        if not folder.is_dir():
+            raise UsageError(f"--models {folder}: there is no such folder", hint="name a folder that holds checkpoints/")
+    listed = environment.get(MODELS_VARIABLE, "")
+    from_environment = [Path(part) for part in listed.split(os.pathsep) if part]
+    for folder in from_environment:
+        if not folder.is_dir():
+            raise UsageError(f"{MODELS_VARIABLE} names {folder}, which is no folder", hint="correct or unset it")
+    from_file = _read_file(environment, working_dir)
+    roots = [*models, *from_environment, *from_file.get("models", ())]
+    default = working_dir / "models"
+    if default.is_dir():
+        roots.append(default)
+    return Settings(
+        models=tuple(dict.fromkeys(root.absolute() for root in roots)),
+        input_dir=(input_dir or from_file.get("input_dir") or working_dir / "input").absolute(),
+        output_dir=(output_dir or from_file.get("output_dir") or working_dir / "output").absolute(),
+    )
+
+
+def user_file(environment: Mapping[str, str]) -> Path:
+    """The configuration file in the user's own configuration folder (XDG on Linux and macOS, APPDATA on Windows)."""
+    base = environment.get("XDG_CONFIG_HOME") or environment.get("APPDATA")
+    return (Path(base) if base else Path.home() / ".config") / "onnxflow" / FILE_NAME
+
+
+def _read_file(environment: Mapping[str, str], working_dir: Path) -> dict[str, Any]:
+    for path in (working_dir / FILE_NAME, user_file(environment)):
+        if path.is_file():
+            break
+    else:
+        return {}
+    try:
+        document = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, OSError) as error:
+        raise UsageError(f"the configuration file cannot be read: {error}", where=str(path)) from None
+    for key in document:
+        if key not in _KEYS:
+            raise UsageError(
+                f"the configuration file has an unknown key {key!r}",
+                where=str(path),
+                hint=did_you_mean(key, _KEYS, what="keys"),
+            )
+    found: dict[str, Any] = {}
+    for key, value in document.items():
+        texts = value if key == "models" else [value]
+        if not isinstance(texts, list) or not all(isinstance(text, str) for text in texts):
+            wanted = "a list of texts" if key == "models" else "a text"
+            raise UsageError(f"the configuration file's {key} is {value!r}, expected {wanted}", where=str(path))
+        folders = [path.parent / os.path.expanduser(text) for text in texts]
+        found[key] = folders if key == "models" else folders[0]
+    for folder in found.get("models", ()):
+        if not folder.is_dir():
+            raise UsageError(f"the configuration file names {folder}, which is no folder", where=str(path))
+    return found

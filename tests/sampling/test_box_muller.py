@@ -1,0 +1,74 @@
+from fractions import Fraction
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+
+from onnxflow.sampling import box_muller
+
+
+def exact_fma(a: NDArray[np.float64], b: NDArray[np.float64] | float, c: object) -> NDArray[np.float64]:
+    """float32(a * b + c) with one rounding: the float64 sum is rounded to odd first (Boldo & Melquiond 2008)."""
+    product = a * b
+    addend = np.broadcast_to(np.asarray(c, np.float64), product.shape)
+    total = product + addend
+    virtual = total - product
+    error = (product - (total - virtual)) + (addend - virtual)
+    bits = total.copy().view(np.int64)
+    fix = (error != 0) & (bits & 1 == 0)
+    bits += np.where(fix, np.where((error > 0) == (total > 0), 1, -1), 0)
+    return bits.view(np.float64).astype(np.float32).astype(np.float64)
+
+
+def round_fraction(value: Fraction) -> np.float32:
+    """The float32 nearest to a fraction, ties to even, by trying the neighbours of an approximation."""
+    near = np.float32(float(value))
+    candidates = [near, np.nextafter(near, np.float32(np.inf)), np.nextafter(near, np.float32(-np.inf))]
+    return min(candidates, key=lambda c: (abs(Fraction(float(c)) - value), int(c.view(np.int32)) & 1))
+
+
+_FLOATS = st.floats(-4, 4, width=32).filter(lambda v: v == 0 or abs(v) > 1e-6)
+
+
+@given(_FLOATS, _FLOATS, _FLOATS)
+def test_the_exact_multiply_add_rounds_once(a: float, b: float, c: float) -> None:
+    got = exact_fma(np.array([a]), np.array([b]), c)[0]
+    assert got == round_fraction(Fraction(a) * Fraction(b) + Fraction(c))
+
+
+def test_an_exact_fused_multiply_add_changes_nothing_for_any_uniform(monkeypatch: pytest.MonkeyPatch) -> None:
+    # All 2^24 values a uniform can have, which is all that log_uniform and sin_cos are ever given.
+    chunk = 1 << 16
+    for start in range(0, 1 << 24, chunk):
+        uniform = np.arange(start, start + chunk, dtype=np.uint32).astype(np.float32) * np.float32(2.0**-24)
+        arguments = np.float32(1) - uniform, np.float32(6.2831855) * uniform
+        fast = [box_muller.log_uniform(arguments[0]), *box_muller.sin_cos(arguments[1])]
+        with monkeypatch.context() as patch:
+            patch.setattr(box_muller, "_fma", exact_fma)
+            exact = [box_muller.log_uniform(arguments[0]), *box_muller.sin_cos(arguments[1])]
+        for a, b in zip(fast, exact, strict=True):
+            assert np.array_equal(a.view(np.int32), b.view(np.int32))
+
+
+def test_logarithm_sine_and_cosine_are_those_of_the_c_library_to_float32_accuracy() -> None:
+    uniform = np.arange(0, 1 << 24, 97, dtype=np.uint32).astype(np.float32) * np.float32(2.0**-24)
+    x, angle = np.float32(1) - uniform, np.float32(6.2831855) * uniform
+    sine, cosine = box_muller.sin_cos(angle)
+    log = np.log(x.astype(np.float64))
+    assert np.abs(box_muller.log_uniform(x) - log).max() < 2e-6
+    assert np.abs(sine - np.sin(angle.astype(np.float64))).max() < 1.5e-7
+    assert np.abs(cosine - np.cos(angle.astype(np.float64))).max() < 1.5e-7
+
+
+def test_a_large_draw_equals_its_blocks_one_by_one() -> None:
+    # Work is done in chunks; where a chunk ends must not matter.
+    words = np.random.default_rng(0).integers(0, 1 << 32, 16 * 1100, dtype=np.uint64)
+    one_by_one = np.concatenate([box_muller.box_muller(block) for block in words.reshape(-1, 16)])
+    assert np.array_equal(box_muller.box_muller(words), one_by_one)
+
+
+def test_there_is_no_negative_zero() -> None:
+    zero_radius = box_muller.box_muller(np.zeros(16, np.uint64))
+    assert np.array_equal(zero_radius.view(np.int32), np.zeros(16, np.int32))
