@@ -31,7 +31,7 @@ test-runtime: .venv-test/linked ## the tests of the runtime, where PyTorch is no
 	.venv-test/bin/pytest --ignore=tests/export $(PYTEST_FLAGS)
 
 test-export: .venv-export/linked ## the tests of the exporters, with PyTorch
-	.venv-export/bin/pytest tests/export $(PYTEST_FLAGS)
+	.venv-export/bin/pytest tests/export tests/arch/test_no_torch_at_run_time.py $(PYTEST_FLAGS)
 
 test-arm: .venv-test/linked ## draw the demo picture as a Raspberry Pi would, with real ARM wheels (Debian on x86-64)
 	scripts/test-arm .venv-test

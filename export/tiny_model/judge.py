@@ -10,14 +10,21 @@ import numpy as np
 from numpy.typing import NDArray
 
 from onnxflow.export.tiny_model.renderer import Picture, pattern_weight, shape_mask
-from onnxflow.export.tiny_model.scenes import BACKGROUNDS, COLOURS, COLUMNS, PALETTE, RADII, ROWS, SHAPES, SIZES, Scene
+from onnxflow.export.tiny_model.scenes import COLOURS, COLUMNS, PALETTE, RADII, ROWS, SHAPES, SIZES, Scene
 
 Floats = NDArray[np.float32]
 BOX = 24  # side of the box that shapes are compared in
 DIFFERENT = 0.22  # distance in RGB (0..1) from which a pixel is no longer background
 SMALLEST = 60  # pixels of the smallest patch that counts as a thing
 TWO_COLOURED = 0.25  # distance in RGB from which a background's two colours count as two
-_ALTERNATIVES = (("plain", None), ("gradient", "horizontal"), ("gradient", "vertical"), ("striped", "horizontal"), ("striped", "vertical"), ("checkered", None))
+_ALTERNATIVES = (  # plain first: it wins a tie
+    ("plain", None),
+    ("gradient", "horizontal"),
+    ("gradient", "vertical"),
+    ("striped", "horizontal"),
+    ("striped", "vertical"),
+    ("checkered", None),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -206,6 +213,3 @@ def _cut(shape: str) -> Floats:
     mask = shape_mask(shape, 64, 64, 50) > 0.5
     rows, columns = np.flatnonzero(mask.any(1)), np.flatnonzero(mask.any(0))
     return mask[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1].astype(np.float32)
-
-
-assert BACKGROUNDS[0] == "plain"  # plain wins a tie because it is tried first

@@ -94,8 +94,8 @@ def interruptible(work: Callable[[], _T], cancel: CancelToken) -> _T:
             failure.append(error)
 
     thread = threading.Thread(target=target, name="onnxflow-run", daemon=True)
-    thread.start()
     try:
+        thread.start()
         while thread.is_alive():
             thread.join(0.2)  # a join without a limit cannot be interrupted on Windows
     except KeyboardInterrupt:

@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from onnxflow.errors import ModelError
+from onnxflow.errors import ModelError, shown
 
 # In the order in which the reference implementation sorts tensors, widest last. BF16 is read through its bits.
 DTYPES = {
@@ -68,8 +68,8 @@ class TensorFile:
         """A tensor, read-only: mapped from the file, BF16 converted to float32; ModelError when there is none."""
         info = self.tensors.get(name)
         if info is None:
-            hint = f"it has {_shown(list(self.tensors))}"
-            raise ModelError(f"the file has no tensor {_shown(name)}", where=str(self.path), hint=hint)
+            hint = f"it has {shown(list(self.tensors))}"
+            raise ModelError(f"the file has no tensor {shown(name)}", where=str(self.path), hint=hint)
         array: NDArray[Any]
         code = DTYPES[info.dtype]
         try:
@@ -78,12 +78,12 @@ class TensorFile:
             else:
                 array = np.asarray(np.memmap(self.path, code, "r", info.offset, info.shape))
         except (OSError, ValueError) as error:
-            raise _damaged(self.path, f"tensor {_shown(name)} cannot be mapped: {error}") from None
+            raise _damaged(self.path, f"tensor {shown(name)} cannot be mapped: {error}") from None
         if info.dtype == "BF16":
             # A BF16 number is the upper half of a float32.
-            array = (array.astype(np.uint32) << np.uint32(16)).view(np.float32)
+            array = np.asarray(array.astype(np.uint32) << np.uint32(16)).view(np.float32)
         elif info.dtype == "BOOL":
-            array = array != 0
+            array = np.asarray(array != 0)
         array.flags.writeable = False
         return array
 
@@ -142,7 +142,7 @@ def _dtype_name(name: str, array: NDArray[Any]) -> str:
     kind = _NAMES.get(array.dtype.newbyteorder("<"))
     if kind is None or name == _METADATA:
         raise ModelError(
-            f"tensor {_shown(name)} of type {array.dtype} cannot be written",
+            f"tensor {shown(name)} of type {array.dtype} cannot be written",
             hint=f"types that can: {', '.join(_NAMES.values())}",
         )
     return kind
@@ -176,7 +176,7 @@ def _parse(header: bytes, start: int, size: int) -> tuple[dict[str, TensorInfo],
     for name, info in sorted(tensors.items(), key=lambda item: (item[1].offset, item[1].size)):
         if info.offset != end:
             begin = info.offset - start
-            raise ValueError(f"tensor {_shown(name)} begins at byte {begin:,} of the data, expected {end - start:,}")
+            raise ValueError(f"tensor {shown(name)} begins at byte {begin:,} of the data, expected {end - start:,}")
         end += info.size
     if end != size:
         raise ValueError(f"its tensors take {end - start:,} bytes, the file has {size - start:,} for them")
@@ -186,22 +186,18 @@ def _parse(header: bytes, start: int, size: int) -> tuple[dict[str, TensorInfo],
 def _info(name: str, entry: Any, start: int, size: int) -> TensorInfo:
     """One entry of the header; ValueError with what is wrong with it."""
     if not isinstance(entry, dict) or not {"dtype", "shape", "data_offsets"} <= entry.keys():
-        raise ValueError(f"tensor {_shown(name)} lacks one of dtype, shape, data_offsets")
+        raise ValueError(f"tensor {shown(name)} lacks one of dtype, shape, data_offsets")
     kind, shape, offsets = entry["dtype"], entry["shape"], entry["data_offsets"]
     if not isinstance(kind, str) or kind not in DTYPES:
-        raise ValueError(f"tensor {_shown(name)} has the type {_shown(kind)}, known are {', '.join(DTYPES)}")
+        raise ValueError(f"tensor {shown(name)} has the type {shown(kind)}, known are {', '.join(DTYPES)}")
     if not _whole_numbers(shape) or len(shape) > MAX_RANK:
-        raise ValueError(
-            f"tensor {_shown(name)} has the shape {_shown(shape)}, expected up to {MAX_RANK} whole numbers"
-        )
+        raise ValueError(f"tensor {shown(name)} has the shape {shown(shape)}, expected up to {MAX_RANK} whole numbers")
     if not _whole_numbers(offsets) or len(offsets) != 2 or not offsets[0] <= offsets[1] <= size - start:
-        raise ValueError(
-            f"tensor {_shown(name)} has the offsets {_shown(offsets)}, the data have {size - start:,} bytes"
-        )
+        raise ValueError(f"tensor {shown(name)} has the offsets {shown(offsets)}, the data have {size - start:,} bytes")
     begin, end = offsets
     expected = math.prod(shape) * np.dtype(DTYPES[kind]).itemsize
     if end - begin != expected:
-        raise ValueError(f"tensor {_shown(name)} has {end - begin:,} bytes, its type and shape need {_shown(expected)}")
+        raise ValueError(f"tensor {shown(name)} has {end - begin:,} bytes, its type and shape need {shown(expected)}")
     return TensorInfo(kind, tuple(shape), start + begin, expected)
 
 
@@ -219,8 +215,3 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 def _no_constant(name: str) -> Any:
     raise ValueError(f"its header holds {name}")
-
-
-def _shown(value: Any, limit: int = 100) -> str:
-    text = repr(value)
-    return text if len(text) <= limit else text[:limit] + "..."

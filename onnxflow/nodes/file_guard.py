@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import re
 from pathlib import Path
 
+_ON_WINDOWS = os.name == "nt"
 _DRIVE = re.compile(r"[A-Za-z]:")
 _DEVICE = re.compile(r"(CON|PRN|AUX|NUL|CONIN\$|CONOUT\$|(COM|LPT)[0-9\u00b9\u00b2\u00b3])", re.IGNORECASE)
 
@@ -21,6 +23,8 @@ def split(name: str) -> tuple[str, ...]:
         raise ValueError("contains half a surrogate pair, which no file system can store")
     if _DRIVE.match(name):
         raise ValueError("names a Windows drive")
+    if _ON_WINDOWS and ":" in name:
+        raise ValueError("contains ':', which on Windows names a hidden stream of a file")
     name = name.replace("\\", "/")
     if name.startswith("/"):
         raise ValueError("is an absolute path")
@@ -52,8 +56,3 @@ def below(root: Path, parts: tuple[str, ...]) -> Path:
     if not inside:
         raise ValueError("leads out of the folder through a symbolic link")
     return path
-
-
-def shown(name: str, limit: int = 120) -> str:
-    """``name`` quoted for a message, cut after ``limit`` characters."""
-    return repr(name if len(name) <= limit else name[:limit] + "...")

@@ -26,8 +26,7 @@ def input_pictures(disk: Disk) -> tuple[str, ...]:
 
 
 def _validate(disk: Disk, image: Any = None) -> str | None:
-    reason = None if image is None else input_files.problem(image, disk.folders, picture.is_picture)
-    return reason and f"Invalid image file: {image} ({reason})"
+    return None if image is None else input_files.problem("image", image, disk.folders, picture.is_picture)
 
 
 def _fingerprint(disk: Disk, image: Any = None) -> str:

@@ -7,7 +7,7 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 
-from onnxflow.errors import InputError, did_you_mean
+from onnxflow.errors import InputError, did_you_mean, shown
 from onnxflow.models.disk import Folders
 from onnxflow.nodes import file_guard
 
@@ -36,23 +36,24 @@ def find(name: str, folders: Folders, wanted: Wanted) -> Path:
     except (ValueError, OSError) as error:
         reason = f"cannot be looked up: {error.strerror}" if isinstance(error, OSError) else str(error)
         raise InputError(
-            f"the name {file_guard.shown(name)} {reason}", where=str(root), hint="copy the file into the input folder"
+            f"the name {shown(name)} {reason}", where=str(root), hint="copy the file into the input folder"
         ) from None
     names = listing(root, wanted)
     if len(parts) > 1:
         subfolder = "/".join(parts[:-1])
         names += tuple(f"{subfolder}/{found}" for found in listing(path.parent, wanted))
-    raise InputError(f"there is no file {file_guard.shown(name)}", where=str(root), hint=did_you_mean(plain, names, what="files"))
+    raise InputError(f"there is no file {shown(name)}", where=str(root), hint=did_you_mean(plain, names, what="files"))
 
 
-def problem(name: object, folders: Folders, wanted: Wanted) -> str | None:
-    """Why ``name`` is no file that can be read, on one line, or None."""
+def problem(kind: str, name: object, folders: Folders, wanted: Wanted) -> str | None:
+    """Why ``name`` is no file that can be read, on one line that begins as ComfyUI's does, or None."""
     if not isinstance(name, str):
-        return f"expected a file name, got {type(name).__name__}"
+        return f"Invalid {kind} file: {shown(name)} (expected a file name)"
     try:
         find(name, folders, wanted)
     except InputError as error:
-        return f"{error.message} in {error.where}; {error.hint}"
+        plain = name if name.isprintable() and len(name) <= 120 else shown(name)
+        return f"Invalid {kind} file: {plain} ({error.message} in {error.where}; {error.hint})"
     return None
 
 

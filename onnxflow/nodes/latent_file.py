@@ -37,8 +37,7 @@ def input_latents(disk: Disk) -> tuple[str, ...]:
 
 
 def _validate(disk: Disk, latent: Any = None) -> str | None:
-    reason = None if latent is None else input_files.problem(latent, disk.folders, is_latent)
-    return reason and f"Invalid latent file: {latent} ({reason})"
+    return None if latent is None else input_files.problem("latent", latent, disk.folders, is_latent)
 
 
 def _fingerprint(disk: Disk, latent: Any = None) -> str:

@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from onnxflow.errors import OutputError
+from onnxflow.errors import OutputError, shown
 
 
 def texts(prompt: Any, extra_pnginfo: Any) -> dict[str, str]:
@@ -27,7 +27,7 @@ def texts(prompt: Any, extra_pnginfo: Any) -> dict[str, str]:
             found[str(key)] = json.dumps(value)
         except (TypeError, ValueError, RecursionError) as error:
             raise OutputError(
-                f"the metadata {key!r} cannot be written into a file: {error}",
+                f"the metadata {shown(key)} cannot be written into a file: {error}",
                 hint="run without metadata, or correct the value",
             ) from None
     return found

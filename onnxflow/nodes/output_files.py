@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from onnxflow.errors import OutputError
+from onnxflow.errors import OutputError, shown
 from onnxflow.nodes import file_guard
 from onnxflow.values import SavedFile
 
@@ -57,7 +57,7 @@ def target(root: Path, kind: str, prefix: str, *, now: time.struct_time, width: 
         folder = file_guard.below(root, parts[:-1])
     except ValueError as reason:
         raise OutputError(
-            f"the file name prefix {file_guard.shown(prefix)} {reason}",
+            f"the file name prefix {shown(prefix)} {reason}",
             where=str(root),
             hint="use a name relative to the folder, such as 'ComfyUI' or 'portraits/ComfyUI'",
         ) from None
@@ -144,4 +144,3 @@ def _number(text: str) -> int:
         return max(int(text), 0)
     except ValueError:
         return 0
-

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 import numpy as np
 from numpy.typing import NDArray
 
-from onnxflow.errors import InputError, OutputError
+from onnxflow.errors import InputError, OutputError, shown
 
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
 MAX_TEXT = 64 * 1024 * 1024
@@ -53,7 +53,7 @@ def _keyword(keyword: str) -> bytes:
         encoded = b""
     if not 1 <= len(encoded) <= 79 or not keyword.replace(" ", "").isprintable():
         raise OutputError(
-            f"the metadata key {keyword[:100]!r} cannot be a PNG keyword",
+            f"the metadata key {shown(keyword)} cannot be a PNG keyword",
             hint="metadata keys have 1 to 79 Latin-1 characters: rename the key, or run without metadata",
         )
     return encoded

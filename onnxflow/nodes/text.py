@@ -39,8 +39,8 @@ def text_model(bundle: Bundle) -> TextModel:
         )
     path = bundle.path(text.token_embedding)
     try:
-        table = np.load(path, mmap_mode="r", allow_pickle=False)
-    except (OSError, ValueError, EOFError) as error:
+        table = np.lib.format.open_memmap(path, mode="r")
+    except (OSError, ValueError) as error:
         raise ModelError(
             f"the token table cannot be read: {error}", where=str(path), hint="export the model again"
         ) from None

@@ -65,8 +65,8 @@ _PREDICTIONS: Mapping[str, Prediction] = MappingProxyType(
 
 
 def discrete_sampling(
-    *,
     prediction: str = "epsilon",
+    *,
     schedule: str = "scaled_linear",
     beta_start: float = 0.00085,
     beta_end: float = 0.012,

@@ -103,7 +103,7 @@ def linear_quadratic(levels: NoiseLevels, steps: int, *, threshold: float = 0.02
 
 
 def kl_optimal(levels: NoiseLevels, steps: int) -> Array:
-    """Even in arctan sigma: Sabour et al. (2024), Align Your Steps, optimum for Gaussian data. One step gives NaN, 0/0."""
+    """Even in arctan sigma: Sabour et al. (2024), Align Your Steps, for Gaussian data. One step gives 0/0, NaN."""
     low, high = _ends(levels)
     with np.errstate(invalid="ignore"):
         share = np.arange(steps, dtype=np.float32) / np.float32(steps - 1)

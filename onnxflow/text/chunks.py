@@ -24,7 +24,7 @@ class ChunkShape:
 
     def __post_init__(self) -> None:
         if self.length < 3:
-            raise ModelError(f"a text encoder for {self.length} tokens cannot hold a prompt; 3 is the least, 77 is usual")
+            raise ModelError(f"a text encoder for {self.length} tokens holds no prompt; at least 3 are needed")
 
 
 @dataclass(frozen=True, slots=True)

@@ -34,8 +34,8 @@ class TextModel:
         ids = (self.tokenizer.largest_id, self.shape.start, self.shape.end, self.shape.pad)
         if self.table.ndim != 2 or len(self.table) <= max(ids) or min(ids) < 0:
             raise ModelError(
-                f"the token table has the shape {list(self.table.shape)}, which does not hold the token {max(ids)} of the"
-                " tokenizer",
+                f"the token table has the shape {list(self.table.shape)}, which does not hold the tokenizer's token"
+                f" {max(ids)}",
                 hint="export the model again, so that its tokenizer and its weights belong together",
             )
 

@@ -12,7 +12,7 @@ from onnxflow.text.prompt import Segment
 from onnxflow.text.tokenizer import Tokenizer
 
 REFERENCE: Final = "embedding:"
-"""What a reference to a textual-inversion embedding starts with, at the start of a segment or after a space or newline."""
+"""What a reference to a textual-inversion embedding starts with; it stands first or after a space or newline."""
 
 _BEFORE_REFERENCE = re.compile(rf"[ \n](?={REFERENCE})")
 

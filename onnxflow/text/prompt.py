@@ -70,9 +70,7 @@ def parse(text: str) -> tuple[Segment, ...]:
         else:
             emit(bracket.place)
             close = brackets[bracket.partner]
-            text_end, inside = _weigh(
-                text, bracket.place + 1, brackets[bracket.partner - 1].place, close.place, weight
-            )
+            text_end, inside = _weigh(text, bracket.place + 1, brackets[bracket.partner - 1].place, close.place, weight)
             outer.append((text_end, weight))
             weight = inside
         done = bracket.place + 1

@@ -140,8 +140,8 @@ def read_tokenizer(vocabulary: Path, merges: Path, *, lowercase: bool = True) ->
     known, ranks = _read_vocabulary(vocabulary), _read_merges(merges)
     if len(ranks) > len(known):
         raise ModelError(
-            f"{merges.name} has {len(ranks)} merges for the {len(known)} entries of {vocabulary.name}: they do not belong"
-            " together",
+            f"{merges.name} has {len(ranks)} merges for the {len(known)} entries of {vocabulary.name}: they do not"
+            " belong together",
             where=str(merges),
             hint=_AGAIN,
         )

@@ -1,9 +1,9 @@
 """How CLIP cuts a text into words before byte-pair encoding: clean-up, then one pattern.
 
 The rules are those of the tokenizer ComfyUI uses when ftfy is not installed (Transformers' Python CLIPTokenizer 4.57):
-control characters go, CJK ideographs stand alone, NFC, lower case; then contractions, runs of letters, single digits and
-runs of anything else. The pattern needs Unicode's letter (L*) and number (N*) categories, which ``re`` cannot name, so
-it is matched against a shadow of the text in which every non-ASCII character is replaced by an ASCII one of its class.
+control characters go, CJK ideographs stand alone, NFC, lower case; then contractions, runs of letters, single digits
+and runs of anything else. The pattern needs Unicode's letters (L*) and numbers (N*), which ``re`` cannot name, so it is
+matched against a shadow of the text in which every non-ASCII character is replaced by an ASCII one of its class.
 """
 
 from __future__ import annotations

@@ -59,12 +59,12 @@ def test_bytes_as_the_reference_implementation_writes_them() -> None:
 @pytest.mark.parametrize("dtype", [*"?bBhHiIqQefd", ">f4", ">i8"])
 def test_what_was_written_is_read(dtype: str, tmp_path: Path) -> None:
     array = np.arange(6).reshape(2, 3).astype(dtype)
-    for given in (array, array.T, array[:, ::2], array[0, 1], array[:0]):
-        file = opened(tmp_path, tensors.encode_tensors({"x": np.asarray(given)}, {"k": "v"}))
+    for sample in (array, array.T, array[:, ::2], array[0, 1], array[:0]):
+        file = opened(tmp_path, tensors.encode_tensors({"x": np.asarray(sample)}, {"k": "v"}))
         found = file.read("x")
         assert found.dtype == np.dtype(dtype).newbyteorder("=")
-        assert found.shape == given.shape
-        assert np.array_equal(found, given)
+        assert found.shape == sample.shape
+        assert np.array_equal(found, sample)
         assert not found.flags.writeable
         assert file.metadata == {"k": "v"}
 
@@ -92,6 +92,8 @@ def test_bfloat16_becomes_float32(tmp_path: Path) -> None:
     assert found.dtype == np.float32
     assert found.tolist() == [[1.0, -2.0], [float("inf"), 2.0**-133]]
     assert not found.flags.writeable
+    single = {"x": {"dtype": "BF16", "shape": [], "data_offsets": [0, 2]}}
+    assert opened(tmp_path, file_bytes(single, b"\x80\x3f")).read("x").tolist() == 1.0
 
 
 def test_booleans_of_any_byte(tmp_path: Path) -> None:

@@ -66,10 +66,11 @@ def test_find_says_why_not(name: str, message: str, hint: str, folders: Folders,
     assert hint in caught.value.hint
     assert Path(caught.value.where) in (folders.input, folders.output)
     assert len(caught.value.message) < 1000
-    reason = input_files.problem(name, folders, wanted)
+    reason = input_files.problem("image", name, folders, wanted)
     assert reason is not None
+    assert reason.startswith("Invalid image file: ")
     assert message in reason
-    assert "\n" not in reason
+    assert reason.isprintable()
 
 
 def test_a_loop_of_links(folders: Folders) -> None:
@@ -79,8 +80,12 @@ def test_a_loop_of_links(folders: Folders) -> None:
 
 
 def test_problem(folders: Folders) -> None:
-    assert input_files.problem("cat.png", folders, wanted) is None
-    assert input_files.problem(7, folders, wanted) == "expected a file name, got int"
+    assert input_files.problem("image", "cat.png", folders, wanted) is None
+    assert input_files.problem("image", 7, folders, wanted) == "Invalid image file: 7 (expected a file name)"
+    for name in ("cat\n.png", "cat\ud800.png", "cat\x1b[2J.png"):
+        reason = input_files.problem("image", name, folders, wanted)
+        assert reason is not None
+        assert reason.isprintable()
 
 
 def test_listing(folders: Folders) -> None:

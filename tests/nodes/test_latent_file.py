@@ -6,7 +6,7 @@ from typing import Any, cast
 import numpy as np
 import pytest
 
-from onnxflow.errors import InputError, NodeRef, OutputError
+from onnxflow.errors import InputError, OutputError
 from onnxflow.models.disk import Disk, Folders
 from onnxflow.models.store import ModelStore
 from onnxflow.models.tensors import encode_tensors, open_tensors
@@ -22,7 +22,6 @@ SAMPLES = np.array([[[[1.0, -2.0]], [[0.5, 0.0]]]], np.float32)
 class FakeContext:
     disk: Disk
     metadata: bool = True
-    node: NodeRef = NodeRef("4", "SaveLatent")
 
     def check_cancelled(self) -> None:
         pass
@@ -42,17 +41,15 @@ def test_save_writes_these_bytes(ctx: FakeContext) -> None:
     result = call(latent_file.save_latent, ctx, samples=Latent(SAMPLES), prompt={"4": "é"}, extra_pnginfo={"w": [1]})
     (saved,) = result.saved
     assert saved.path == ctx.disk.folders.output / "latents" / "ComfyUI_00001_.latent"
-    assert result.ui == {
-        "latents": [{"filename": "ComfyUI_00001_.latent", "subfolder": "latents", "type": "output"}]
-    }
+    assert result.ui == {"latents": [{"filename": "ComfyUI_00001_.latent", "subfolder": "latents", "type": "output"}]}
     header = (
         b'{"__metadata__":{"prompt":"{\\"4\\": \\"\\\\u00e9\\"}","w":"[1]"},'
         b'"latent_format_version_0":{"dtype":"F32","shape":[0],"data_offsets":[0,0]},'
         b'"latent_tensor":{"dtype":"F32","shape":[1,2,1,2],"data_offsets":[0,16]}}'
     )
-    assert len(header) == 204
+    assert len(header) == 207
     data = b"\0\0\x80\x3f" + b"\0\0\0\xc0" + b"\0\0\0\x3f" + b"\0\0\0\0"
-    assert saved.path.read_bytes() == b"\xd0" + b"\0" * 7 + header + b" " * 4 + data
+    assert saved.path.read_bytes() == b"\xd0" + b"\0" * 7 + header + b" " + data
 
 
 def test_metadata(ctx: FakeContext) -> None:

@@ -13,7 +13,7 @@ import pytest
 
 from onnxflow.models.disk import Disk, Folders
 from onnxflow.models.store import ModelStore
-from onnxflow.nodes import image, latent, latent_file
+from onnxflow.nodes import image, latent
 from onnxflow.nodes.catalog import builtin_catalog
 from onnxflow.nodes.spec import Input, NodeSpec, Output
 
@@ -140,19 +140,17 @@ def test_an_altered_class_is_noticed(altered: NodeSpec, named: str, disk: Disk) 
 def test_choices_are_compared(disk: Disk) -> None:
     facts = FACTS["KSampler"]["input"]["required"]["scheduler"]
     spec = NodeSpec("KSampler", lambda: None, (Input("scheduler", "COMBO", choices=tuple(facts[0][::-1])),), (), "")
-    narrowed = {"input": {"required": {"scheduler": facts}}, "output": [], "display_name": None, "category": ""}
+    narrowed: dict[str, Any] = {
+        "input": {"required": {"scheduler": facts}},
+        "output": [],
+        "display_name": None,
+        "category": "",
+    }
     with pytest.MonkeyPatch.context() as patch:
         patch.setitem(FACTS, "KSampler", narrowed)
         assert [line.split(":")[0] for line in differences(spec, disk)] == ["KSampler.scheduler"]
         exact = replace(spec, inputs=(replace(spec.inputs[0], choices=tuple(facts[0])),))
         assert differences(exact, disk) == []
-
-
-@pytest.mark.parametrize("module", [image, latent, latent_file])
-def test_files_and_latents(module: Any, disk: Disk) -> None:
-    specs = [value for value in vars(module).values() if isinstance(value, NodeSpec)]
-    assert specs
-    assert [line for spec in specs for line in differences(spec, disk)] == []
 
 
 def test_choices_on_disk_are_asked_at_call_time(disk: Disk) -> None:

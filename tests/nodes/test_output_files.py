@@ -17,7 +17,25 @@ from onnxflow.errors import OutputError
 from onnxflow.nodes import output_files
 
 NOW = time.struct_time((2026, 3, 4, 5, 6, 7, 2, 63, 0))
-PIECES = ["..", ".", "/", "\\", "a", "b c", "C:", "CON", "\0", "%width%", "%year%", "%", "é", "out/", "sub/", "\ud800", "*"]
+PIECES = [
+    "..",
+    ".",
+    "/",
+    "\\",
+    "a",
+    "b c",
+    "C:",
+    "CON",
+    "\0",
+    "%width%",
+    "%year%",
+    "%",
+    "é",
+    "out/",
+    "sub/",
+    "\ud800",
+    "*",
+]
 
 
 def save(root: Path, prefix: str, *datas: bytes, suffix: str = ".png") -> list[str]:

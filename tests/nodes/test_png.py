@@ -1,3 +1,4 @@
+import contextlib
 import io
 import struct
 import zlib
@@ -81,7 +82,5 @@ def test_damaged_files(data: bytes, reason: str) -> None:
 @given(st.binary(max_size=60))
 def test_any_bytes_are_read_or_refused(tail: bytes) -> None:
     for data in (tail, png.SIGNATURE + tail, png.SIGNATURE + chunk(b"iTXt", tail) + chunk(b"IEND", b"")):
-        try:
+        with contextlib.suppress(InputError):
             png.read_texts(data)
-        except InputError:
-            pass

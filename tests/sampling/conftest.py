@@ -36,16 +36,16 @@ def model_samplings() -> dict[str, ModelSampling]:
     """The model kinds the goldens cover, by their names there."""
     return {
         "sd15_eps": discrete_sampling(),
-        "sd2_v": discrete_sampling(prediction="v_prediction"),
+        "sd2_v": discrete_sampling("v_prediction"),
         "sdxl_eps": discrete_sampling(),
-        "sdxl_v_zsnr": discrete_sampling(prediction="v_prediction", zero_snr=True),
+        "sdxl_v_zsnr": discrete_sampling("v_prediction", zero_snr=True),
         "flow_shift1": flow_sampling(1.0),
         "flow_shift3": flow_sampling(3.0),
     }
 
 
 class Toy:
-    """The goldens' network, as a batch denoiser: x / (1 + s^2) + 0.1 sin(3 x) exp(-s) + c, c the context's first number."""
+    """The goldens' network as a batch denoiser: x / (1 + s^2) + 0.1 sin(3 x) exp(-s) + the context's first number."""
 
     def __init__(self, model_sampling: ModelSampling) -> None:
         self.model_sampling = model_sampling

@@ -1,3 +1,4 @@
+import hashlib
 from fractions import Fraction
 
 import numpy as np
@@ -38,18 +39,32 @@ def test_the_exact_multiply_add_rounds_once(a: float, b: float, c: float) -> Non
     assert got == round_fraction(Fraction(a) * Fraction(b) + Fraction(c))
 
 
-def test_an_exact_fused_multiply_add_changes_nothing_for_any_uniform(monkeypatch: pytest.MonkeyPatch) -> None:
-    # All 2^24 values a uniform can have, which is all that log_uniform and sin_cos are ever given.
-    chunk = 1 << 16
-    for start in range(0, 1 << 24, chunk):
-        uniform = np.arange(start, start + chunk, dtype=np.uint32).astype(np.float32) * np.float32(2.0**-24)
-        arguments = np.float32(1) - uniform, np.float32(6.2831855) * uniform
-        fast = [box_muller.log_uniform(arguments[0]), *box_muller.sin_cos(arguments[1])]
-        with monkeypatch.context() as patch:
-            patch.setattr(box_muller, "_fma", exact_fma)
-            exact = [box_muller.log_uniform(arguments[0]), *box_muller.sin_cos(arguments[1])]
-        for a, b in zip(fast, exact, strict=True):
-            assert np.array_equal(a.view(np.int32), b.view(np.int32))
+def values(start: int, count: int) -> list[NDArray[np.float32]]:
+    """Logarithm, sine and cosine for the uniforms of ``count`` words from ``start`` on."""
+    uniform = np.arange(start, start + count, dtype=np.uint32).astype(np.float32) * np.float32(2.0**-24)
+    sine, cosine = box_muller.sin_cos(np.float32(6.2831855) * uniform)
+    return [box_muller.log_uniform(np.float32(1) - uniform), sine, cosine]
+
+
+def digest(start: int, stop: int) -> str:
+    """SHA-256 of ``values`` over a range of words."""
+    state = hashlib.sha256()
+    for part in range(start, stop, 1 << 14):
+        for array in values(part, 1 << 14):
+            state.update(array.astype("<f4").tobytes())
+    return state.hexdigest()
+
+
+def test_every_uniform_there_is_gives_the_value_of_an_exact_fused_multiply_add() -> None:
+    # The digest was made with exact_fma in place of _fma, which the next test does for a part of the range.
+    assert digest(0, 1 << 24) == "4837135423b6eddaa57ab0a4a316d8920edad94a8de89e19cbccfad7407bf02e"
+
+
+@pytest.mark.parametrize("start", [0, 0x550000, 0xFC0000])
+def test_an_exact_fused_multiply_add_changes_nothing(start: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    fast = digest(start, start + (1 << 18))
+    monkeypatch.setattr(box_muller, "_fma", exact_fma)
+    assert digest(start, start + (1 << 18)) == fast
 
 
 def test_logarithm_sine_and_cosine_are_those_of_the_c_library_to_float32_accuracy() -> None:

@@ -23,7 +23,7 @@ def test_an_eighth_takes_the_four_pixels_at_the_centre() -> None:
 
 
 def test_enlarging_is_linear_inside_and_flat_at_the_edge() -> None:
-    mask = np.float32([[[0, 1]]])
+    mask = np.array([[[0, 1]]], np.float32)
     got = latent_mask(mask, (1, 4, 1, 8))[0, 0, 0]
     assert got == pytest.approx([0, 0, 0.125, 0.375, 0.625, 0.875, 1, 1])
 

@@ -91,10 +91,11 @@ def test_slicing_leaves_the_schedule_alone() -> None:
     assert np.array_equal(sigmas, before)
 
 
-@given(st.floats(0, 1), st.floats(0.2, 30), st.floats(0.2, 30))
-def test_the_beta_function_is_symmetric_and_rising(x: float, a: float, b: float) -> None:
+@given(st.integers(0, 1 << 12), st.floats(0.2, 30), st.floats(0.2, 30))
+def test_the_beta_function_is_symmetric_and_rising(place: int, a: float, b: float) -> None:
+    x = place / (1 << 12)
     one, other = regularized_beta(np.array([x]), a, b)[0], regularized_beta(np.array([1 - x]), b, a)[0]
-    assert one == pytest.approx(1 - other, abs=1e-9)
+    assert one == pytest.approx(1 - other, abs=1e-11)
     values = regularized_beta(np.linspace(0, 1, 50), a, b)
     assert values[0] == 0
     assert values[-1] == 1
@@ -103,8 +104,8 @@ def test_the_beta_function_is_symmetric_and_rising(x: float, a: float, b: float)
 
 def test_the_beta_function_in_closed_forms() -> None:
     x = np.linspace(0, 1, 101)
-    assert regularized_beta(x, 1, 1) == pytest.approx(x, abs=1e-14)
-    assert regularized_beta(x, 2, 3) == pytest.approx(x**2 * (6 - 8 * x + 3 * x**2), abs=1e-14)
+    assert regularized_beta(x, 1, 1) == pytest.approx(x, abs=1e-13)
+    assert regularized_beta(x, 2, 3) == pytest.approx(x**2 * (6 - 8 * x + 3 * x**2), abs=1e-13)
     assert regularized_beta(x, 0.5, 0.5) == pytest.approx(2 / math.pi * np.arcsin(np.sqrt(x)), abs=1e-13)
 
 

@@ -69,7 +69,8 @@ class TinyClip:
     def _norm(self, x: Array, name: str) -> Array:
         centred = x - x.mean(-1, keepdims=True)
         normal = centred / np.sqrt((centred**2).mean(-1, keepdims=True) + np.float32(1e-5))
-        result: Array = normal * _draw(name + ".weight", (self.DIM,), "scale") + _draw(name + ".bias", (self.DIM,), "bias")
+        scale, bias = _draw(name + ".weight", (self.DIM,), "scale"), _draw(name + ".bias", (self.DIM,), "bias")
+        result: Array = normal * scale + bias
         return result
 
     def _linear(self, x: Array, name: str, width: int) -> Array:

@@ -1,0 +1,58 @@
+"""The denoiser's data: latents and captions of a pool of random scenes, computed once and kept in files of a thousand."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO
+
+import numpy as np
+import torch
+from diffusers import AutoencoderKL
+from torch import Tensor
+
+from onnxflow.export.tiny_model.autoencoder import encode
+from onnxflow.export.tiny_model.captions import caption
+from onnxflow.export.tiny_model.config import Recipe
+from onnxflow.export.tiny_model.progress import Log
+from onnxflow.export.tiny_model.renderer import jittered_palette, render
+from onnxflow.export.tiny_model.scenes import training_scene
+from onnxflow.export.tiny_model.training import write_atomically
+
+_FILE = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class Pool:
+    """Scaled latents [n, 4, h, w] float32 and one caption each."""
+
+    latents: Tensor
+    captions: tuple[str, ...]
+
+
+def make_pool(recipe: Recipe, network: AutoencoderKL, folder: Path, log: Log) -> Pool:
+    """The pool of this recipe and autoencoder; files that are already there are read instead of made."""
+    folder.mkdir(parents=True, exist_ok=True)
+    latents, captions = [], []
+    for start in range(0, recipe.data.pool, _FILE):
+        path = folder / f"{start:06d}.npz"
+        if not path.exists():
+            _make_file(recipe, network, path, start, min(_FILE, recipe.data.pool - start))
+            log(f"pool: {start + _FILE}/{recipe.data.pool} pictures")
+        with np.load(path) as saved:
+            latents.append(torch.from_numpy(saved["latents"].astype(np.float32)))
+            captions += [str(text) for text in saved["captions"]]
+    return Pool(torch.cat(latents), tuple(captions))
+
+
+def _make_file(recipe: Recipe, network: AutoencoderKL, path: Path, start: int, count: int) -> None:
+    rng = np.random.default_rng([recipe.seed, 77, start])
+    scenes = [training_scene(rng, recipe.data.two_objects) for _ in range(count)]
+    pictures = [render(scene, jittered_palette(rng, recipe.data.jitter), recipe.data.size) for scene in scenes]
+    latents = encode(network, np.stack(pictures)).numpy().astype(np.float16)
+    captions = np.array([caption(scene, rng) for scene in scenes])
+
+    def write(temporary: Path) -> None:
+        file: BinaryIO
+        with temporary.open("wb") as file:
+            np.savez(file, latents=latents, captions=captions)
+
+    write_atomically(path, write)

@@ -1,0 +1,129 @@
+"""Encoding: ComfyUI's conditions for a tiny text encoder, and how often its network runs."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from onnxflow.errors import InputError, ModelError
+from onnxflow.text.chunks import ChunkShape
+from onnxflow.text.encode import CHUNKS_A_RUN, TextModel, encode_prompt
+from onnxflow.values import Array, Feeds, Session
+
+GOLDENS = Path(__file__).parent.parent / "goldens"
+FACTS: dict[str, Any] = json.loads((GOLDENS / "tiny_clip.json").read_text(encoding="utf-8"))
+TOLERANCE = 1e-5
+
+
+class Counting:
+    """A Session whose network is a function of the embeddings, and which counts."""
+
+    def __init__(self, function: Callable[[Array], dict[str, NDArray[Any]]]) -> None:
+        self.function = function
+        self.batches: list[int] = []
+
+    def run(self, feeds: Feeds) -> dict[str, NDArray[Any]]:
+        assert sorted(feeds) == ["eos_index", "inputs_embeds"]
+        assert feeds["inputs_embeds"].dtype == np.float32
+        assert feeds["eos_index"].dtype == np.int64
+        self.batches.append(len(feeds["inputs_embeds"]))
+        return self.function(feeds["inputs_embeds"])
+
+    def close(self) -> None:
+        raise AssertionError("who opened the session closes it")
+
+
+def identity(embeddings: Array) -> dict[str, NDArray[Any]]:
+    """A network of two layers that hands its input on; pooled is the first token."""
+    return {"normed_hidden_states": np.stack([embeddings] * 3), "pooled": embeddings[:, 0]}
+
+
+def relative_error(found: Array, expected: Array) -> float:
+    assert found.shape == expected.shape
+    return float(np.abs(found - expected).max() / np.abs(expected).max())
+
+
+@pytest.fixture(scope="module")
+def golden() -> dict[str, Array]:
+    with np.load(GOLDENS / "tiny_clip.npz") as arrays:
+        return dict(arrays)
+
+
+@pytest.mark.parametrize("case", FACTS["cases"], ids=lambda case: case["key"])
+def test_conditions_of_comfyui(
+    case: dict[str, Any], golden: dict[str, Array], tiny_model: TextModel, tiny_clip: Session
+) -> None:
+    layer = -1 if case["clip_layer"] is None else case["clip_layer"]
+    found = encode_prompt(case["prompt"], tiny_model, tiny_clip, layer=layer).entries
+    assert len(found) == 1
+    assert found[0].pooled is not None
+    assert list(found[0].cross_attn.shape) == case["shape"]
+    assert relative_error(found[0].cross_attn, golden[case["key"]]) <= TOLERANCE
+    assert relative_error(found[0].pooled, golden[case["key"] + "_pooled"]) <= TOLERANCE
+
+
+def test_the_empty_prompt_is_only_run_for_weights(tiny_model: TextModel) -> None:
+    counting = Counting(identity)
+    encode_prompt("a cat", tiny_model, counting)
+    encode_prompt("a (cat:1.2)", tiny_model, counting)
+    encode_prompt("a (cat:1.0)", tiny_model, counting)
+    assert counting.batches == [1, 2, 1]
+
+
+def test_long_prompts_run_in_bounded_batches(tiny_model: TextModel) -> None:
+    counting = Counting(identity)
+    found = encode_prompt("cat " * 75 * 40, tiny_model, counting).entries[0]
+    assert found.cross_attn.shape == (1, 40 * 77, 64)
+    assert counting.batches == [CHUNKS_A_RUN, CHUNKS_A_RUN, 40 - 2 * CHUNKS_A_RUN]
+
+
+def test_weights_move_states_away_from_the_empty_prompt(tiny_model: TextModel) -> None:
+    table = tiny_model.table
+    found = encode_prompt("(cat:-2) dog", tiny_model, Counting(identity)).entries[0]
+    assert np.array_equal(found.cross_attn[0, 2], table[1929])
+    assert np.allclose(found.cross_attn[0, 1], table[49407] - 2 * (table[2368] - table[49407]), atol=1e-6)
+    assert found.pooled is not None
+    assert np.array_equal(found.pooled, table[[49406]])
+
+
+def test_pooling_is_asked_for_at_the_first_end_token(tiny_model: TextModel) -> None:
+    asked: list[list[int]] = []
+
+    class Listening(Counting):
+        def run(self, feeds: Feeds) -> dict[str, NDArray[Any]]:
+            asked.append(feeds["eos_index"].tolist())
+            return super().run(feeds)
+
+    encode_prompt("a cat <|endoftext|> a dog", tiny_model, Listening(identity))
+    encode_prompt("cat " * 76, tiny_model, Listening(identity))
+    assert asked == [[3], [76, 2]]
+
+
+@pytest.mark.parametrize("prompt", ["(cat:nan)", "a (b:inf)", "a (b:-inf)", "(" * 10_000 + "cat" + ")" * 10_000])
+def test_weights_without_a_value(prompt: str, tiny_model: TextModel) -> None:
+    with pytest.raises(InputError, match=r"weight -?(nan|inf)") as caught:
+        encode_prompt(prompt, tiny_model, Counting(identity))
+    assert caught.value.hint
+
+
+def test_a_network_that_is_no_text_encoder(tiny_model: TextModel) -> None:
+    with pytest.raises(ModelError, match="does not give normed_hidden_states, only pooled"):
+        encode_prompt("cat", tiny_model, Counting(lambda x: {"pooled": x[:, 0]}))
+
+
+def test_a_table_of_another_model(tiny_model: TextModel) -> None:
+    shape = ChunkShape(start=49406, end=49407, pad=0)
+    with pytest.raises(ModelError, match=r"token.* 49407"):
+        TextModel(tiny_model.tokenizer, tiny_model.table[:49407], shape)
+    with pytest.raises(ModelError, match="token table"):
+        TextModel(tiny_model.tokenizer, tiny_model.table[0], shape)
+
+
+def test_half_precision_tables(tiny_model: TextModel) -> None:
+    half = TextModel(tiny_model.tokenizer, tiny_model.table.astype(np.float16), tiny_model.shape)
+    found = encode_prompt("cat", half, Counting(identity)).entries[0]
+    assert np.array_equal(found.cross_attn[0, 1], tiny_model.table[2368])
