@@ -35,8 +35,8 @@ def run(
 ) -> RunReport:
     """Run a workflow, a path or a parsed API-format object, and report what it made.
 
-    ``overrides`` maps "NODE.INPUT" (by id, or by class or title when only one node has it) to a value; ``seed`` sets every
-    seed. Pictures are written below ``output_dir`` (default output/) and are in ``report.images`` as uint8 arrays
+    ``overrides`` maps "NODE.INPUT" (by id, or by class or title when only one node has it) to a value; ``seed`` sets
+    every seed. Pictures are written below ``output_dir`` (default output/) and are in ``report.images`` as uint8 arrays
     [height, width, channels]. Raises the errors of ``onnxflow.errors``; Ctrl-C raises Cancelled.
     """
     settings = load_settings(
@@ -56,7 +56,8 @@ def run(
     listeners = (listener,) if listener is not None else ()
     try:
         return interruptible(
-            lambda: run_workflow(loaded, catalog, disk_of(settings), sessions, listeners=listeners, cancel=cancel), cancel
+            lambda: run_workflow(loaded, catalog, disk_of(settings), sessions, listeners=listeners, cancel=cancel),
+            cancel,
         )
     finally:
         sessions.close()

@@ -4,7 +4,7 @@
 
     OnnxflowError            exit code 1   the run failed
     ├── UsageError           2             a flag, a setting or an override that makes no sense
-    ├── WorkflowError        2             the file is not a workflow, or the workflow is not valid (carries every problem)
+    ├── WorkflowError        2             the file is no workflow, or not a valid one (carries every problem)
     ├── InputError           1             a value that a node or a function cannot use
     ├── ModelError           1             a model is missing, damaged or of the wrong kind
     ├── OutputError          1             a result cannot be written where it was asked for

@@ -35,12 +35,14 @@ def load_settings(
 ) -> Settings:
     """The settings in force; UsageError for a folder that is not there or a configuration file that cannot be used.
 
-    The configuration file is ``onnxflow.toml`` in the working folder, else in the user's configuration folder; paths in it
-    are relative to it.
+    The configuration file is ``onnxflow.toml`` in the working folder, else in the user's configuration folder; paths in
+    it are relative to it.
     """
     for folder in models:
         if not folder.is_dir():
-            raise UsageError(f"--models {folder}: there is no such folder", hint="name a folder that holds checkpoints/")
+            raise UsageError(
+                f"--models {folder}: there is no such folder", hint="name a folder that holds checkpoints/"
+            )
     listed = environment.get(MODELS_VARIABLE, "")
     from_environment = [Path(part) for part in listed.split(os.pathsep) if part]
     for folder in from_environment:

@@ -1,8 +1,8 @@
 """What travels on the links of a workflow: numpy arrays in frozen wrappers, and handles to models.
 
 Shapes follow ComfyUI: images are [batch, height, width, channels] in 0..1, masks [batch, height, width] in 0..1,
-latents [batch, channels, height/8, width/8] in the model's own unscaled space. Arrays are float32 and read-only, so that
-a cached result cannot be changed by the node that reads it.
+latents [batch, channels, height/8, width/8] in the model's own unscaled space. Arrays are float32 and read-only, so
+that a cached result cannot be changed by the node that reads it.
 """
 
 from __future__ import annotations
@@ -83,7 +83,7 @@ class Latent:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Cond:
-    """One text condition: ``cross_attn`` float32 [1, tokens, dim], ``pooled`` [1, dim] or None, and ComfyUI's options."""
+    """One text condition: ``cross_attn`` float32 [1, tokens, dim], ``pooled`` [1, dim] or None, ComfyUI's options."""
 
     cross_attn: Array
     pooled: Array | None = None

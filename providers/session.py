@@ -1,7 +1,7 @@
 """Building and keeping ONNX Runtime sessions: the one place where a component's graph is loaded.
 
-A session is identified by what it computes and how: the model's identity, the component, the variant, the device and the
-options. Asked for twice, it is built once.
+A session is identified by what it computes and how: the model's identity, the component, the variant, the device and
+the options. Asked for twice, it is built once.
 """
 
 from __future__ import annotations
@@ -87,7 +87,7 @@ class OrtGraph:
     """A graph loaded into ONNX Runtime on the CPU."""
 
     def __init__(self, source: ModelSource, key: SessionKey) -> None:
-        """Load the graph of ``key`` from ``source``; ModelError when it is damaged, MemoryLimitError when it is too big."""
+        """Load the graph of ``key`` from ``source``; ModelError when damaged, MemoryLimitError when too big."""
         import onnxruntime
 
         self._name = f"{source.name}: {key.component} ({key.variant}, {key.device})"
@@ -146,7 +146,9 @@ def _first_line(error: Exception) -> str:
 
 def _loading_error(error: Exception, name: str, file: Path) -> OnnxflowError:
     if isinstance(error, MemoryError) or _out_of_memory(str(error)):
-        return MemoryLimitError(f"not enough memory to load {name}", where=str(file), hint="close other programs, or use a smaller model")
+        return MemoryLimitError(
+            f"not enough memory to load {name}", where=str(file), hint="close other programs, or use a smaller model"
+        )
     return ModelError(
         f"cannot load {name}: {_first_line(error)}",
         where=str(file),

@@ -4,7 +4,7 @@ import os
 
 from hypothesis import settings
 
-# A child `python` started in the repository's folder would otherwise find onnxflow/ there, without export and providers.
+# A child python started in the repository's folder would otherwise find onnxflow/ there, without export and providers.
 os.environ["PYTHONSAFEPATH"] = "1"
 
 settings.register_profile("onnxflow", deadline=None, derandomize="CI" in os.environ)

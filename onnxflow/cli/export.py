@@ -11,7 +11,9 @@ import typer
 def export(
     folder: Annotated[Path, typer.Argument(help="A Diffusers folder (model_index.json, unet/, vae/ ...).")],
     output: Annotated[Path, typer.Option("--output", "-o", metavar="BUNDLE", help="The folder to write.")],
-    storage: Annotated[str, typer.Option(help="How weights are stored: fp32, or fp16 (half the size, still computed in fp32).")] = "fp32",
+    storage: Annotated[
+        str, typer.Option(help="How weights are stored: fp32, or fp16 (half the size, still computed in fp32).")
+    ] = "fp32",
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress.")] = False,
 ) -> None:
     """Turn a Stable Diffusion 1.x model into an ONNX bundle that `onnxflow run` reads. PyTorch is needed here only."""
@@ -19,7 +21,9 @@ def export(
 
     from onnxflow.errors import UsageError
 
-    missing = [name for name in ("torch", "diffusers", "transformers", "onnx") if importlib.util.find_spec(name) is None]
+    missing = [
+        name for name in ("torch", "diffusers", "transformers", "onnx") if importlib.util.find_spec(name) is None
+    ]
     if missing:
         raise UsageError(
             f"exporting needs {', '.join(missing)}, not installed here",

@@ -44,12 +44,18 @@ class JsonEvents:
         self._write("report", {**data, "prompt_id": report.run_id})
 
     def error(self, error: OnnxflowError) -> None:
-        """An error: an invalid workflow as the body ComfyUI's server answers with, anything else by code and message."""
+        """An error: an invalid workflow as the body ComfyUI's server answers with, others by code and message."""
         if isinstance(error, WorkflowError):
             self._write("invalid", error_response(error))
         else:
             node = error.node.id if error.node else None
-            data = {"code": error.code, "message": error.message, "where": error.where, "hint": error.hint, "node": node}
+            data = {
+                "code": error.code,
+                "message": error.message,
+                "where": error.where,
+                "hint": error.hint,
+                "node": node,
+            }
             self._write("error", {**data, "exit_code": error.exit_code})
 
     def _write(self, type_: str, data: Mapping[str, Any]) -> None:
@@ -67,4 +73,6 @@ def _plain(value: Any) -> Any:
         return {str(key): _plain(item) for key, item in value.items()}
     if isinstance(value, (list, tuple)):
         return [_plain(item) for item in value]
-    return str(value) if isinstance(value, float) and (value != value or value in (float("inf"), float("-inf"))) else value
+    return (
+        str(value) if isinstance(value, float) and (value != value or value in (float("inf"), float("-inf"))) else value
+    )

@@ -23,8 +23,11 @@ def run(
     ] = None,
     set_: Annotated[
         list[str] | None,
-        typer.Option("--set", metavar="NODE.INPUT=VALUE", help="Change an input; NODE is an id, or a class or title that"
-        " only one node has. Repeatable."),
+        typer.Option(
+            "--set",
+            metavar="NODE.INPUT=VALUE",
+            help="Change an input; NODE is an id, or a class or title that only one node has. Repeatable.",
+        ),
     ] = None,
     seed: Annotated[int | None, typer.Option(min=0, max=MAX_SEED, help="Use this seed everywhere.")] = None,
     count: Annotated[int, typer.Option(min=1, help="Run this often, raising every seed by one each time.")] = 1,
@@ -68,7 +71,13 @@ def run(
                 listeners = [progress, *([json_events] if json_events else [])]
                 report = interruptible(
                     lambda current=current, listeners=listeners: run_workflow(  # type: ignore[misc]
-                        current, catalog, disk, sessions, cache=cache, listeners=listeners, cancel=cancel,
+                        current,
+                        catalog,
+                        disk,
+                        sessions,
+                        cache=cache,
+                        listeners=listeners,
+                        cancel=cancel,
                         metadata=metadata,
                     ),
                     cancel,
@@ -98,7 +107,9 @@ def _with_seeds(base: Workflow, seed: int | None, turn: int, count: int, *, say:
     if seed is not None:
         current, changed = apply_seed(base, seed)
         if say and turn == 0:
-            typer.echo(f"seed {seed} for {', '.join(changed)}" if changed else "the workflow has no seed to set", err=True)
+            typer.echo(
+                f"seed {seed} for {', '.join(changed)}" if changed else "the workflow has no seed to set", err=True
+            )
     if count > 1:
         current = raise_seeds(current, turn)
         if say:

@@ -19,7 +19,7 @@ class Result:
 
 
 class ResultCache:
-    """Results by content key. ComfyUI's classic policy: after a run, what the workflow no longer contains is dropped."""
+    """Results by content key. ComfyUI's classic policy: after a run, what the workflow no longer has is dropped."""
 
     def __init__(self) -> None:
         self._results: dict[bytes, Result] = {}

@@ -11,8 +11,9 @@ from typing import Any
 class Event:
     """One message. ``type`` is one of the names below, ``data`` is JSON, ``preview`` draws a picture when called.
 
-    execution_start · execution_cached {nodes} · executing {node} · progress {value, max, node} · executed {node, output}
-    · execution_success · execution_error {node_id, exception_message ...} · execution_interrupted
+    execution_start · execution_cached {nodes} · executing {node} · progress {value, max, node}
+    · executed {node, output} · execution_success · execution_error {node_id, exception_message ...}
+    · execution_interrupted
     """
 
     type: str

@@ -178,11 +178,11 @@ def _invoke(step: Step, run: Run, linked: Mapping[str, list[Any]]) -> Result:
     try:
         return invoke(call.spec, context, literals, linked)
     except OnnxflowError as error:
-        raise error.at(call.node.ref)
+        raise error.at(call.node.ref) from error.__cause__
     except MemoryError:
-        raise MemoryLimitError(
-            "not enough memory", hint="use a smaller picture or a smaller batch"
-        ).at(call.node.ref) from None
+        raise MemoryLimitError("not enough memory", hint="use a smaller picture or a smaller batch").at(
+            call.node.ref
+        ) from None
     except Exception as error:
         raise NodeError(
             f"{call.node.class_type} failed: {type(error).__name__}: {error}",

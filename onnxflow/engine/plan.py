@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Container, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
+from onnxflow.engine.cache import ResultCache
 from onnxflow.errors import OnnxflowError
 from onnxflow.graph.keys import content_key
 from onnxflow.models.disk import Disk
@@ -48,8 +49,8 @@ class Plan:
         return [step.call.node.id for step in self.steps if step.cached]
 
 
-def make_plan(checked: Checked, disk: Disk, known: Container[bytes] = ()) -> Plan:
-    """The plan for ``checked``; results whose key is in ``known`` need not be computed, nor what only they need.
+def make_plan(checked: Checked, disk: Disk, known: ResultCache | None = None) -> Plan:
+    """The plan for ``checked``; results that are in ``known`` need not be computed, nor what only they need.
 
     Linear in nodes and links, whatever the depth. OnnxflowError when a file that a node reads cannot be fingerprinted.
     """
@@ -70,7 +71,9 @@ def make_plan(checked: Checked, disk: Disk, known: Container[bytes] = ()) -> Pla
             fingerprint += f"#{node_id}"  # the result depends on the id
         key = content_key(spec.name, fingerprint, call.literals, origins)
         twin = first_with.setdefault(key, position)
-        step = Step(call, key, tuple(links), size, -1 if twin == position else twin, False, key in known)
+        step = Step(
+            call, key, tuple(links), size, -1 if twin == position else twin, False, known is not None and key in known
+        )
         steps.append(step)
         by_id[node_id] = step
         size += len(spec.outputs)

@@ -39,8 +39,8 @@ def run_workflow(
 ) -> RunReport:
     """Run ``workflow`` and report what happened.
 
-    With a ``cache``, results known from earlier runs are used and new ones kept; without, each value is dropped after its
-    last reader and each session closed with the last handle to it. WorkflowError before anything is loaded when the
+    With a ``cache``, results known from earlier runs are used and new ones kept; without, each value is dropped after
+    its last reader and each session closed with the last handle to it. WorkflowError before anything is loaded when the
     workflow is not valid; other errors name the node. Cancelled when ``cancel`` is thrown.
     """
     cancel = cancel or CancelToken()
@@ -48,7 +48,7 @@ def run_workflow(
     started = time.perf_counter()
     with collector_paused():
         checked = check(workflow, catalog, disk, targets)
-        plan = make_plan(checked, disk, cache if cache is not None else ())
+        plan = make_plan(checked, disk, cache)
     run.emit("execution_start", {"timestamp": _now()})
     run.emit("execution_cached", {"nodes": plan.cached, "timestamp": _now()})
     try:

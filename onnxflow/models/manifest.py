@@ -136,7 +136,13 @@ def parse_manifest(data: bytes, where: str) -> Manifest:
             timesteps=sampling.value("timesteps", int),
         ),
         text=TextConstants(
-            *(text.value(key, int) for key in ("length", "hidden", "layers", "vocab", "bos", "eos", "pad")),
+            length=text.value("length", int),
+            hidden=text.value("hidden", int),
+            layers=text.value("layers", int),
+            vocab=text.value("vocab", int),
+            bos=text.value("bos", int),
+            eos=text.value("eos", int),
+            pad=text.value("pad", int),
             token_embedding=text.value("token_embedding", str),
         ),
         tokenizer=TokenizerFiles(

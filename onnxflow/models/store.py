@@ -23,8 +23,8 @@ def embedded_folder() -> Path:
 class ModelStore:
     """Model folders in order of precedence; below each, ComfyUI's folder names (``checkpoints`` and so on).
 
-    A bundle's name is its path below ``checkpoints`` with forward slashes. Nothing is cached: a name put there while the
-    program runs is found at the next question.
+    A bundle's name is its path below ``checkpoints`` with forward slashes. Nothing is cached: a model put there while
+    the program runs is found at the next question.
     """
 
     roots: tuple[Path, ...] = ()
@@ -53,7 +53,11 @@ class ModelStore:
                     f"{file} is a checkpoint file; this version runs exported models: export its Diffusers folder "
                     f"with `onnxflow export FOLDER -o {file.with_suffix('')}`"
                 )
-        stem = name.replace("\\", "/").removesuffix(Path(name).suffix) if name.lower().endswith(CHECKPOINT_SUFFIXES) else name
+        stem = (
+            name.replace("\\", "/").removesuffix(Path(name).suffix)
+            if name.lower().endswith(CHECKPOINT_SUFFIXES)
+            else name
+        )
         searched = ", ".join(str(root / "checkpoints") for root in self.roots) or "no model folder is set, see --models"
         return f"{did_you_mean(stem, self.checkpoints(), what='models')} (searched: {searched})"
 

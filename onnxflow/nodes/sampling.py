@@ -7,7 +7,6 @@ from typing import Annotated
 import numpy as np
 
 from onnxflow.errors import InputError
-from onnxflow.models.disk import Disk
 from onnxflow.models.manifest import SamplingConstants
 from onnxflow.nodes.context import Context
 from onnxflow.nodes.spec import Combo, Float, Int, node
@@ -25,10 +24,16 @@ from onnxflow.sampling import (
 )
 from onnxflow.values import Array, Conditioning, Latent, Model
 
+
+def not_built(sampler_name: str) -> str | None:
+    """What to do about a sampler of ComfyUI's list that this version does not have; None for one it has."""
+    return None if sampler_name in SAMPLERS else f"this version has {', '.join(SAMPLERS)}"
+
+
+SamplerName = Annotated[str, Combo(SAMPLER_NAMES, refuse=not_built)]
 Seed = Annotated[int, Int(0, 0xFFFFFFFFFFFFFFFF, control_after_generate=True)]
 Steps = Annotated[int, Int(1, 10000)]
 Cfg = Annotated[float, Float(0.0, 100.0, step=0.1, round=0.01)]
-SamplerName = Annotated[str, Combo(SAMPLER_NAMES)]
 SchedulerName = Annotated[str, Combo(tuple(SCHEDULES))]
 Denoise = Annotated[float, Float(0.0, 1.0, step=0.01)]
 StepNumber = Annotated[int, Int(0, 10000)]
@@ -36,14 +41,7 @@ Enable = Annotated[str, Combo(("enable", "disable"))]
 Disable = Annotated[str, Combo(("disable", "enable"))]
 
 
-def sampler_is_built(disk: Disk, sampler_name: str | None) -> str | None:
-    """Refuses a sampler of ComfyUI's list that this version does not have, before anything is loaded."""
-    if sampler_name is None or sampler_name in SAMPLERS:
-        return None
-    return f"the sampler {sampler_name!r} is not built yet; built so far: {', '.join(SAMPLERS)}"
-
-
-@node("KSampler", category="sampling", display_name="KSampler", validate=sampler_is_built)
+@node("KSampler", category="sampling", display_name="KSampler")
 def ksampler(
     ctx: Context,
     *,
@@ -58,12 +56,12 @@ def ksampler(
     latent_image: Latent,
     denoise: Denoise = 1.0,
 ) -> Latent:
-    """The latent after ``steps`` steps from noise; with ``denoise`` below 1 it keeps that much less of the given one."""
+    """The latent after ``steps`` steps from noise; with ``denoise`` below 1 it keeps some of the given one."""
     sigmas = ksampler_sigmas(model_sampling(model), scheduler, sampler_name, steps, denoise)
     return _draw(ctx, model, latent_image, sigmas, sampler_name, cfg, positive, negative, seed, add_noise=True)
 
 
-@node("KSamplerAdvanced", category="sampling", display_name="KSampler (Advanced)", validate=sampler_is_built)
+@node("KSamplerAdvanced", category="sampling", display_name="KSampler (Advanced)")
 def ksampler_advanced(
     ctx: Context,
     *,

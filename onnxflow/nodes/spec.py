@@ -102,12 +102,14 @@ class Boolean:
 class Combo:
     """One of ``choices``, which may be read from the disk at the time of asking.
 
-    ``explain(disk, value)`` says what to do about a value that is not among them.
+    ``explain(disk, value)`` says what to do about a value that is not among them; ``refuse(value)`` why one that is
+    among them cannot be used in this version, or None.
     """
 
     choices: Choices
     image_upload: bool = False
     explain: Callable[[Disk, str], str] | None = None
+    refuse: Callable[[str], str | None] | None = None
 
     type = "COMBO"
 
@@ -137,6 +139,7 @@ class Input:
     choices: Choices | None = None
     options: Mapping[str, Any] = field(default_factory=dict)
     explain: Callable[[Disk, str], str] | None = None
+    refuse: Callable[[str], str | None] | None = None
 
     def allowed(self, disk: Disk) -> tuple[str, ...] | None:
         """The choices at this moment, or None when any value of the type will do."""
@@ -176,7 +179,8 @@ class NodeSpec:
     """A node class: sockets, and the function that does the work.
 
     ``validate(disk, ...)`` returns None or what is wrong, ``fingerprint(disk, ...)`` what the result depends on besides
-    its inputs (a file's hash, say). Both receive the inputs they name as parameters: a value, or None for a link.
+    its inputs (a file's hash, say). Both receive the inputs they name as parameters: a value, or None for a link. An
+    input that ``validate`` names is its alone: range and choices are not looked at, as in ComfyUI.
     """
 
     name: str
@@ -299,6 +303,7 @@ def _input(node_name: str, parameter: inspect.Parameter, declared: Any) -> Input
         choices=declared.choices if isinstance(declared, Combo) else None,
         options=MappingProxyType(declared.options()),
         explain=declared.explain if isinstance(declared, Combo) else None,
+        refuse=declared.refuse if isinstance(declared, Combo) else None,
     )
 
 

@@ -30,7 +30,9 @@ def _node(node_id: str, entry: Any) -> Node | Problem:
     class_type = entry.get("class_type", "")
     inputs = entry.get("inputs", {})
     if type(class_type) is not str:
-        return Problem("invalid_prompt", "A node's class_type is not a text", f"Node ID '#{node_id}': {shown(class_type, 60)}")
+        return Problem(
+            "invalid_prompt", "A node's class_type is not a text", f"Node ID '#{node_id}': {shown(class_type, 60)}"
+        )
     if type(inputs) is not dict:
         return Problem("invalid_prompt", "A node's inputs are not an object", f"Node ID '#{node_id}'")
     meta = entry.get("_meta")

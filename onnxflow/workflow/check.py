@@ -121,7 +121,7 @@ def _bind(node: Node, catalog: Catalog, nodes: Mapping[str, Node], disk: Disk) -
         elif type(value) is BadLink:
             problem = _bad_link(node, declared, value, disk)
         else:
-            parsed = parse_literal(declared, value, node, disk)
+            parsed = parse_literal(declared, value, node, disk, bounded=declared.name not in spec.validated)
             problem = parsed if type(parsed) is Problem else None
             literals[declared.name] = parsed
         if problem is not None:
@@ -198,7 +198,7 @@ def _link_problem(
 
 
 def types_match(received: str, declared: str) -> bool:
-    """Whether an output of type ``received`` may feed an input of type ``declared``: ``*`` is any, commas list several."""
+    """Whether an output of type ``received`` may feed an input of type ``declared``: ``*`` is any, commas list some."""
     if received == declared or "*" in (received, declared):
         return True
     return not {t.strip() for t in received.split(",")}.isdisjoint(t.strip() for t in declared.split(","))

@@ -15,8 +15,11 @@ _CONVERSIONS: dict[str, Callable[[Any], Any]] = {"INT": int, "FLOAT": float, "ST
 _MANY_CHOICES = 20  # beyond it ComfyUI writes the length of the list instead of the list
 
 
-def parse_literal(declared: Input, value: Any, node: Node, disk: Disk) -> Any | Problem:
-    """``value`` as the declared type (64.7 -> 64, "64" -> 64 for an INT), or the Problem with it."""
+def parse_literal(declared: Input, value: Any, node: Node, disk: Disk, *, bounded: bool = True) -> Any | Problem:
+    """``value`` as the declared type (64.7 -> 64, "64" -> 64 for an INT), or the Problem with it.
+
+    Range and choices are looked at if ``bounded``.
+    """
     convert = _CONVERSIONS.get(declared.type)
     if convert is not None:
         if type(value) is not convert:
@@ -26,6 +29,8 @@ def parse_literal(declared: Input, value: Any, node: Node, disk: Disk) -> Any | 
                 return _unconvertible(declared, value, str(error), node, disk)
         if declared.type == "FLOAT" and not math.isfinite(value):
             return _unconvertible(declared, value, "it must be a finite number", node, disk)
+        if not bounded:
+            return value
         low, high = declared.options.get("min"), declared.options.get("max")
         if low is not None and value < low:
             return _out_of_range(declared, value, node, disk, "value_smaller_than_min", f"smaller than min of {low}")
@@ -43,9 +48,15 @@ def parse_literal(declared: Input, value: Any, node: Node, disk: Disk) -> Any | 
             disk,
             hint=f"connect {declared.name} to an output of type {declared.type}",
         )
+    if not bounded:
+        return value
     allowed = declared.allowed(disk)
     if allowed is None or value in allowed:
-        return value
+        reason = declared.refuse(value) if declared.refuse else None
+        if reason is None:
+            return value
+        message = f"{shown(value)} exists in ComfyUI but not in this version yet"
+        return _problem("value_not_available", message, declared.name, declared, value, node, disk, hint=reason)
     text = _plain(value)
     listed = list(allowed) if len(allowed) <= _MANY_CHOICES else f"(list of length {len(allowed)})"
     return Problem(
@@ -94,7 +105,7 @@ def _problem(
     details: str,
     declared: Input,
     value: Any,
-    node: NodeRef,
+    node: Node,
     disk: Disk,
     *,
     hint: str,

@@ -29,7 +29,9 @@ def parse_override(text: str) -> Override:
     target, equals, value = text.partition("=")
     node, dot, name = target.rpartition(".")
     if not equals or not dot or not node or not name:
-        raise UsageError(f"--set {text!r} is not NODE.INPUT=VALUE", hint="for example --set 3.seed=7 or --set KSampler.steps=30")
+        raise UsageError(
+            f"--set {text!r} is not NODE.INPUT=VALUE", hint="for example --set 3.seed=7 or --set KSampler.steps=30"
+        )
     try:
         parsed = json.loads(value)
     except (ValueError, RecursionError):
@@ -37,9 +39,7 @@ def parse_override(text: str) -> Override:
     return Override(node.strip(), name.strip(), parsed)
 
 
-def apply_overrides(
-    workflow: Workflow, overrides: list[Override], catalog: Mapping[str, NodeSpec]
-) -> Workflow:
+def apply_overrides(workflow: Workflow, overrides: list[Override], catalog: Mapping[str, NodeSpec]) -> Workflow:
     """A copy of the workflow with the inputs changed; UsageError names a node or an input that is not there."""
     changes: dict[str, dict[str, Any]] = {}
     for override in overrides:
@@ -80,7 +80,7 @@ def seeds(workflow: Workflow) -> dict[str, int]:
 
 
 def raise_seeds(workflow: Workflow, by: int) -> Workflow:
-    """A copy with every typed-in seed raised by ``by``, as the editor's "increment" does; beyond 64 bits from 0 again."""
+    """A copy with every typed-in seed raised by ``by``, as the editor's "increment" does; it wraps at 64 bits."""
     changes: dict[str, dict[str, Any]] = {}
     for name, value in seeds(workflow).items():
         node, _, input_name = name.rpartition(".")

@@ -7,12 +7,12 @@ import time
 from pathlib import Path
 from typing import Any
 
+import fakes
 import pytest
+from fakes import CATALOG, DISK, no_sessions, workflow
 from hypothesis import given
 from hypothesis import strategies as st
 
-import fakes
-from fakes import CATALOG, DISK, no_sessions, workflow
 from onnxflow.cancel import CancelToken
 from onnxflow.engine.cache import ResultCache
 from onnxflow.engine.events import Event
@@ -42,7 +42,9 @@ class Recorder:
         return [event.data["node"] for event in self.events if event.type == type_]
 
 
-def run(nodes: Nodes, cache: ResultCache | None = None, cancel: CancelToken | None = None) -> tuple[RunReport, Recorder]:
+def run(
+    nodes: Nodes, cache: ResultCache | None = None, cancel: CancelToken | None = None
+) -> tuple[RunReport, Recorder]:
     fakes.calls.clear()
     recorder = Recorder()
     report = run_workflow(
@@ -76,8 +78,8 @@ def test_hidden_inputs_are_filled_in() -> None:
 
 
 def test_two_equal_nodes_are_computed_once_whatever_their_ids() -> None:
-    run({"s": ("Start", {"value": 2}), "t": ("Start", {"value": 2}), "a": ("Add", {"a": ("s", 0), "b": ("t", 0), "scale": 1}),
-         "o": ("Show", {"number": ("a", 0), "label": ""})})  # fmt: skip
+    nodes: Nodes = {**CHAIN, "t": ("Start", {"value": 2}), "a": ("Add", {"a": ("s", 0), "b": ("t", 0), "scale": 1})}
+    run(nodes)
     assert fakes.calls == ["Start 2", "Add 2 2", "Show 4.0"]
 
 
@@ -115,7 +117,11 @@ def test_renumbered_nodes_are_found_in_the_cache() -> None:
 
 def test_what_was_finished_before_an_error_is_kept() -> None:
     cache = ResultCache()
-    nodes: Nodes = {"s": ("Start", {"value": 2}), "f": ("Fail", {"number": ("s", 0)}), "o": ("Show", {"number": ("f", 0), "label": ""})}
+    nodes: Nodes = {
+        "s": ("Start", {"value": 2}),
+        "f": ("Fail", {"number": ("s", 0)}),
+        "o": ("Show", {"number": ("f", 0), "label": ""}),
+    }
     for expected in (["Start 2"], []):
         with pytest.raises(NodeError):
             run(nodes, cache)
@@ -143,7 +149,9 @@ def test_an_empty_list_is_an_error_that_names_the_node() -> None:
 
 def test_what_nobody_foresaw_names_the_node_and_keeps_the_cause() -> None:
     recorder = Recorder()
-    nodes = workflow(s=("Start", {"value": 2}), f=("Fail", {"number": ("s", 0)}), o=("Show", {"number": ("f", 0), "label": ""}))
+    nodes = workflow(
+        s=("Start", {"value": 2}), f=("Fail", {"number": ("s", 0)}), o=("Show", {"number": ("f", 0), "label": ""})
+    )
     with pytest.raises(NodeError) as caught:
         run_workflow(nodes, CATALOG, DISK, no_sessions(), listeners=[recorder])
     assert "node f (The f, Fail)" in caught.value.render() and isinstance(caught.value.__cause__, RuntimeError)
@@ -164,7 +172,11 @@ def test_progress_is_told_and_cancelling_stops_at_a_step() -> None:
         if event.type == "progress" and event.data["value"] == 2:
             token.cancel()
 
-    nodes = workflow(s=("Start", {"value": 2}), p=("Steps", {"number": ("s", 0), "count": 100}), o=("Show", {"number": ("p", 0), "label": ""}))
+    nodes = workflow(
+        s=("Start", {"value": 2}),
+        p=("Steps", {"number": ("s", 0), "count": 100}),
+        o=("Show", {"number": ("p", 0), "label": ""}),
+    )
     with pytest.raises(Cancelled) as caught:
         run_workflow(nodes, CATALOG, DISK, no_sessions(), listeners=[listener], cancel=token)
     assert [e.data["value"] for e in seen if e.type == "progress"] == [1, 2]
@@ -234,7 +246,9 @@ def test_values_are_dropped_after_their_last_reader(tmp_path: Path) -> None:
         return NodeResult()
 
     for function in (make, pass_on, end):
-        function.__annotations__ = {k: {"Big": Big, "NodeResult": NodeResult}[v] for k, v in function.__annotations__.items()}
+        function.__annotations__ = {
+            k: {"Big": Big, "NodeResult": NodeResult}[v] for k, v in function.__annotations__.items()
+        }
     catalog = NodeCatalog([
         node("Make", category="t")(make), node("PassOn", category="t")(pass_on),
         node("End", category="t", output_node=True)(end),

@@ -215,14 +215,14 @@ def test_load_with_alpha_from_a_subfolder(ctx: FakeContext) -> None:
     write(ctx, [[[1, 2, 3, 255], [1, 2, 3, 0], [1, 2, 3, 51]]], "sub/a.png")
     found, mask = call(image.load_image, ctx, image="sub/a.png")
     assert found.pixels.shape == (1, 1, 3, 3)
-    assert mask.values.tolist() == [[[0, 1, float(1 - np.float32(0.2))]]]
+    assert mask.values.tolist() == [[[0, 1, float(np.float32(1) - np.float32(0.2))]]]
 
 
 def test_what_was_saved_can_be_loaded(ctx: FakeContext) -> None:
     saved = call(image.save_image, ctx, images=picture(0.0, 0.3, 1.0, channels=4)).saved[0]
     found, mask = call(image.load_image, ctx, image=f"{saved.filename} [output]")
     assert found.pixels[0, 0, :, 0].tolist() == [0, float(np.float32(76) / np.float32(255)), 1]
-    assert mask.values[0, 0].tolist() == [1, float(1 - np.float32(76) / np.float32(255)), 0]
+    assert mask.values[0, 0].tolist() == [1, float(np.float32(1) - np.float32(76) / np.float32(255)), 0]
 
 
 def test_damaged_and_missing_files_are_input_errors(ctx: FakeContext) -> None:

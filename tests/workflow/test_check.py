@@ -6,11 +6,11 @@ import math
 from typing import Any
 
 import pytest
+from fakes import CATALOG, DISK, workflow
 
 from onnxflow.errors import Problem, WorkflowError
 from onnxflow.workflow.check import check, types_match
 from onnxflow.workflow.response import error_response
-from fakes import CATALOG, DISK, workflow
 
 GOOD = {"s": ("Start", {"value": 2}), "o": ("Show", {"number": ("s", 0), "label": ""})}
 
@@ -113,7 +113,11 @@ def test_one_bad_value(inputs: dict[str, Any], code: str, details: str | None) -
 
 @pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf, 10**400])
 def test_a_float_must_be_finite(value: Any) -> None:
-    nodes = {**GOOD, "a": ("Add", {"a": ("s", 0), "b": ("s", 0), "scale": value}), "o": ("Show", {"number": ("a", 0), "label": ""})}
+    nodes = {
+        **GOOD,
+        "a": ("Add", {"a": ("s", 0), "b": ("s", 0), "scale": value}),
+        "o": ("Show", {"number": ("a", 0), "label": ""}),
+    }
     assert codes(**nodes) == ["invalid_input_type"]
 
 

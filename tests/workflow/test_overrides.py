@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-
 from fakes import CATALOG, workflow
+
 from onnxflow.errors import UsageError
 from onnxflow.graph.graph import Link
 from onnxflow.workflow.overrides import (

@@ -1,0 +1,122 @@
+"""A Diffusers folder to an ONNX bundle: the whole bundle appears at once, or nothing does."""
+
+import json
+import os
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import torch
+
+from onnxflow.errors import ModelError, OutputError, UsageError
+from onnxflow.export import components
+from onnxflow.export.components import Component
+from onnxflow.export.manifest import FILE_NAME, TOKEN_TABLE, Exported, write_manifest
+from onnxflow.export.parity import max_relative_error
+from onnxflow.export.source import Source, Tokenizer, read_source
+from onnxflow.export.trace import write_graph
+
+Precision = Literal["fp32"]
+LARGEST_ERROR = 1e-4  # relative, against torch on the same weights
+
+
+def export_folder(
+    source: Path, bundle: Path, *, precision: str = "fp32", storage: str = "fp32", report: Callable[[str], None] = lambda line: None
+) -> None:
+    """Export the Stable Diffusion 1.x model in `source` to the folder `bundle`, replacing an older bundle there.
+
+    Storage "fp16" halves the size; the graphs compute in fp32 all the same. UsageError for an unknown precision or storage,
+    ModelError for a source that is no such model or an export that differs from torch, OutputError if `bundle` cannot be written.
+    """
+    if precision != "fp32":
+        raise UsageError(f"unknown precision {precision!r}", hint="this version exports fp32")
+    if storage not in ("fp32", "fp16"):
+        raise UsageError(f"unknown storage {storage!r}", hint="choose fp32 or fp16")
+    _check_target(source, bundle)
+    report(f"reading {source}")
+    model = read_source(source)
+    temporary = bundle.with_name(f".{bundle.name}.{os.getpid()}.part")
+    try:
+        temporary.mkdir(parents=True)
+        _write_bundle(model, temporary, precision, "fp16" if storage == "fp16" else "fp32", report)
+        _replace(temporary, bundle)
+    except OSError as error:
+        raise OutputError(f"cannot write the bundle: {error.strerror or error}", where=str(bundle)) from error
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+    report(f"wrote {bundle}")
+
+
+def _check_target(source: Path, bundle: Path) -> None:
+    if bundle.resolve() == source.resolve() or source.resolve() in bundle.resolve().parents:
+        raise UsageError("the bundle would be written into the model itself", where=str(bundle), hint="choose another folder")
+    if bundle.exists() and not (bundle / FILE_NAME).is_file() and (not bundle.is_dir() or any(bundle.iterdir())):
+        raise OutputError("there is something else in the bundle's place", where=str(bundle), hint="choose an empty or new folder")
+
+
+def _write_bundle(
+    model: Source, folder: Path, precision: Precision, storage: Literal["fp32", "fp16"], report: Callable[[str], None]
+) -> None:
+    exported = []
+    for component in _components(model):
+        if storage == "fp16":
+            _round_to_half(component)
+        file = f"{component.name}/model.onnx"
+        write_graph(component, folder / file, storage)
+        error = max_relative_error(component, folder / file)
+        report(f"{component.name}: {(folder / file).stat().st_size / 1e6:.1f} MB, at most {error:.1e} from torch")
+        if not error <= LARGEST_ERROR:
+            raise ModelError(
+                f"the exported {component.name} differs from torch by {error:.1e}, allowed is {LARGEST_ERROR:.0e}",
+                hint="this is a defect of the export: please report it with the model's name",
+            )
+        exported.append(Exported(component, precision, storage, file, error))
+    table = model.text_encoder.embeddings.token_embedding.weight.detach().numpy()
+    np.save(folder / TOKEN_TABLE, table.astype(np.float16 if storage == "fp16" else np.float32))
+    _write_tokenizer(folder / "tokenizer", model.tokenizer)
+    write_manifest(folder, model, exported)
+
+
+def _components(model: Source) -> list[Component]:
+    return [
+        components.text_encoder(model.text_encoder),
+        components.unet(model.unet),
+        components.vae_encoder(model.vae),
+        components.vae_decoder(model.vae),
+    ]
+
+
+@torch.no_grad()
+def _round_to_half(component: Component) -> None:
+    """Make the module hold what the file will hold: then the comparison with torch is about the graph, not about rounding."""
+    for name, value in component.module.named_parameters():
+        rounded = value.half().float()
+        if not torch.isfinite(rounded).all():
+            raise ModelError(
+                f"{component.name}: {name.removeprefix('network.')} has values beyond half precision's 65504",
+                hint="export with storage fp32",
+            )
+        value.copy_(rounded)
+
+
+def _write_tokenizer(folder: Path, tokenizer: Tokenizer) -> None:
+    folder.mkdir()
+    vocabulary = json.dumps(tokenizer.vocabulary, ensure_ascii=False, separators=(",", ":"))
+    (folder / "vocab.json").write_text(vocabulary + "\n", encoding="utf-8")
+    (folder / "merges.txt").write_text("\n".join(["#version: 0.2", *tokenizer.merges]) + "\n", encoding="utf-8")
+
+
+def _replace(temporary: Path, bundle: Path) -> None:
+    """Put the finished folder in its place; an older bundle is moved away first and removed last."""
+    old = bundle.with_name(f".{bundle.name}.{os.getpid()}.old")
+    if bundle.exists():
+        bundle.rename(old)
+    try:
+        temporary.rename(bundle)
+    except OSError:
+        if old.exists():
+            old.rename(bundle)
+        raise
+    shutil.rmtree(old, ignore_errors=True)

@@ -1,0 +1,63 @@
+"""Where models and files are."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from onnxflow.errors import UsageError
+from onnxflow.settings import Settings, load_settings
+
+
+def load(folder: Path, *models: Path, **environment: str) -> Settings:
+    home = {"XDG_CONFIG_HOME": str(folder / "config")}
+    return load_settings(models, environment={**home, **environment}, working_dir=folder)
+
+
+def test_defaults_lie_in_the_working_folder(tmp_path: Path) -> None:
+    assert load(tmp_path) == Settings((), tmp_path / "input", tmp_path / "output")
+    (tmp_path / "models").mkdir()
+    assert load(tmp_path).models == (tmp_path / "models",)
+
+
+def test_flags_come_before_the_environment_before_the_file(tmp_path: Path) -> None:
+    for name in "abcd":
+        (tmp_path / name).mkdir()
+    (tmp_path / "onnxflow.toml").write_text('models = ["c", "a"]\noutput_dir = "pictures"\n')
+    found = load(tmp_path, tmp_path / "a", ONNXFLOW_MODELS=os.pathsep.join([str(tmp_path / "b"), str(tmp_path / "d")]))
+    assert [path.name for path in found.models] == ["a", "b", "d", "c"]
+    assert found.output_dir == tmp_path / "pictures"
+
+
+def test_the_users_own_file_counts_when_the_working_folder_has_none(tmp_path: Path) -> None:
+    (tmp_path / "config" / "onnxflow").mkdir(parents=True)
+    (tmp_path / "config" / "onnxflow" / "onnxflow.toml").write_text('input_dir = "pics"')
+    assert load(tmp_path).input_dir == tmp_path / "config" / "onnxflow" / "pics"
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("model = []", "did you mean 'models'"),
+        ("models = 'x'", "expected a list of texts"),
+        ("input_dir = 3", "expected a text"),
+        ("models = ['nowhere']", "is no folder"),
+        ("= broken", "cannot be read"),
+    ],
+)
+def test_a_file_that_cannot_be_used_is_named(tmp_path: Path, text: str, words: str) -> None:
+    (tmp_path / "onnxflow.toml").write_text(text)
+    with pytest.raises(UsageError) as caught:
+        load(tmp_path)
+    assert words in caught.value.render() and "onnxflow.toml" in caught.value.render()
+
+
+def test_folders_that_are_not_there(tmp_path: Path) -> None:
+    for attempt in (
+        lambda: load(tmp_path, tmp_path / "x"),
+        lambda: load(tmp_path, ONNXFLOW_MODELS=str(tmp_path / "x")),
+    ):
+        with pytest.raises(UsageError):
+            attempt()
