@@ -1,7 +1,7 @@
 # `make` lists what there is. The environments are made by pip alone, on Python 3.11 or newer (PYTHON=... names another).
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help demo dev test test-full lint types imports test-runtime test-export test-arm bench-engine tiny-model wheel constraints clean
+.PHONY: help demo dev test test-full lint types imports test-runtime test-export test-arm bench-engine tiny-model compatibility wheel constraints clean
 # A folder called onnxflow/ lies here: with this set, `python -m ...` still finds the installed package.
 export PYTHONSAFEPATH := 1
 
@@ -35,6 +35,9 @@ test-export: .venv-export/linked ## the tests of the exporters, with PyTorch
 
 test-arm: .venv-test/linked ## draw the demo picture as a Raspberry Pi would, with real ARM wheels (Debian on x86-64)
 	scripts/test-arm .venv-test
+
+compatibility: .venv-test/linked ## write docs/compatibility.md from the node catalog
+	.venv-test/bin/python scripts/compatibility.py docs/compatibility.md
 
 bench-engine: .venv-test/linked ## what the engine costs a node
 	.venv-test/bin/python tests/bench/engine.py

@@ -74,7 +74,7 @@ def look(picture: Picture) -> Sight:
     kind, direction, first, second = _fit_background(pixels)
     weight = _weights(128)[(kind, direction)][..., None]
     away = np.linalg.norm(pixels - (first * (1 - weight) + second * weight), axis=2)
-    patches = _patches(away > DIFFERENT)
+    patches = _patches(_without_lines(away > DIFFERENT))
     colours = (_nearest(first),) if kind == "plain" else (_nearest(first), _nearest(second))
     return Sight(kind, colours, direction, tuple(_see(pixels, away, patch) for patch in patches))
 
@@ -145,6 +145,19 @@ def _fit_pattern(pixels: Floats, weight: Floats) -> tuple[float, Floats, Floats]
 def _nearest(colour: Floats) -> str:
     distances = [float(np.linalg.norm(colour - np.array(PALETTE[name], np.float32))) for name in COLOURS]
     return COLOURS[int(np.argmin(distances))] if min(distances) < 0.3 else "none"
+
+
+def _without_lines(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """The mask without what is thinner than three pixels, such as soft edges between stripes (a morphological opening)."""
+    return _grown(~_grown(~mask))
+
+
+def _grown(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """The mask and its eight neighbours; beyond the border there is nothing."""
+    height, width = mask.shape
+    padded = np.pad(mask, 1)
+    shifted = [padded[dy : dy + height, dx : dx + width] for dy in (0, 1, 2) for dx in (0, 1, 2)]
+    return np.logical_or.reduce(shifted)
 
 
 def _patches(mask: NDArray[np.bool_]) -> list[NDArray[np.bool_]]:

@@ -33,6 +33,9 @@ def find(name: str, folders: Folders, wanted: Wanted) -> Path:
         path = file_guard.below(root, parts)
         if path.is_file():
             return path
+        example = file_guard.below(folders.examples, parts)
+        if root == folders.input and example.is_file():
+            return example
     except (ValueError, OSError) as error:
         reason = f"cannot be looked up: {error.strerror}" if isinstance(error, OSError) else str(error)
         raise InputError(

@@ -1,0 +1,58 @@
+"""Write docs/compatibility.md from the catalog: which of ComfyUI's node classes, samplers and schedulers there are.
+
+compatibility.py OUTPUT; a test compares the committed page with what this writes.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+
+from onnxflow.nodes.catalog import builtin_catalog
+from onnxflow.sampling import SAMPLER_NAMES, SAMPLERS, SCHEDULES
+
+TIERS = Path(__file__).parent.parent / "tests" / "goldens" / "node_tiers.json"
+MEANING = {
+    "T1": "what most Stable Diffusion workflows use",
+    "T2": "what many use",
+    "T3": "video, audio, 3D, training and special models",
+}
+
+
+def page() -> str:
+    """The page as Markdown."""
+    catalog = builtin_catalog()
+    tiers: dict[str, list[str]] = json.loads(TIERS.read_text(encoding="utf-8"))
+    lines = [
+        "# What of ComfyUI works",
+        "",
+        "Made by `make compatibility` from the node catalog; compared with ComfyUI 0.3.64, whose 382 classes (without paid",
+        "services) are sorted into three tiers by our own judgement. A class listed as present has exactly ComfyUI's",
+        "sockets: a test compares names, order, types, defaults, ranges and choices.",
+        "",
+        "| tier | what it is | present | of |",
+        "|---|---|---|---|",
+    ]
+    for tier, names in tiers.items():
+        lines.append(f"| {tier} | {MEANING[tier]} | {sum(name in catalog for name in names)} | {len(names)} |")
+    lines += ["", "## Samplers and schedulers", ""]
+    lines.append(f"Samplers, {len(SAMPLERS)} of {len(SAMPLER_NAMES)}: " + _code(SAMPLERS) + ".")
+    lines.append("Missing (refused before the run, by name): " + _code(n for n in SAMPLER_NAMES if n not in SAMPLERS) + ".")
+    lines += ["", f"Schedulers, {len(SCHEDULES)} of 9: " + _code(SCHEDULES) + "."]
+    lines += ["", "## Formats", ""]
+    lines.append("ComfyUI's API format (Export (API) in the editor) runs. The editor's own format is refused with that advice.")
+    for tier, names in tiers.items():
+        present = [name for name in names if name in catalog]
+        missing = [name for name in names if name not in catalog]
+        lines += ["", f"## {tier}", "", f"Present ({len(present)}): " + (_code(present) or "none") + "."]
+        lines += ["", f"Missing ({len(missing)}): " + (_code(missing) or "none") + "."]
+    return "\n".join(lines) + "\n"
+
+
+def _code(names: object) -> str:
+    return ", ".join(f"`{name}`" for name in names)  # type: ignore[attr-defined]
+
+
+if __name__ == "__main__":
+    Path(sys.argv[1]).write_text(page(), encoding="utf-8")
