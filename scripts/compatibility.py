@@ -27,9 +27,9 @@ def page() -> str:
     lines = [
         "# What of ComfyUI works",
         "",
-        "Made by `make compatibility` from the node catalog; compared with ComfyUI 0.3.64, whose 382 classes (without paid",
-        "services) are sorted into three tiers by our own judgement. A class listed as present has exactly ComfyUI's",
-        "sockets: a test compares names, order, types, defaults, ranges and choices.",
+        "Made by `make compatibility` from the node catalog; compared with ComfyUI 0.3.64, whose 382 classes (without",
+        "paid services) are sorted into three tiers by our own judgement. A class listed as present has exactly",
+        "ComfyUI's sockets: a test compares names, order, types, defaults, ranges and choices.",
         "",
         "| tier | what it is | present | of |",
         "|---|---|---|---|",
@@ -38,15 +38,17 @@ def page() -> str:
         lines.append(f"| {tier} | {MEANING[tier]} | {sum(name in catalog for name in names)} | {len(names)} |")
     lines += ["", "## Samplers and schedulers", ""]
     lines.append(f"Samplers, {len(SAMPLERS)} of {len(SAMPLER_NAMES)}: " + _code(SAMPLERS) + ".")
-    lines.append("Missing (refused before the run, by name): " + _code(n for n in SAMPLER_NAMES if n not in SAMPLERS) + ".")
+    missing = _code(name for name in SAMPLER_NAMES if name not in SAMPLERS)
+    lines.append(f"Missing (refused before the run, by name): {missing}.")
     lines += ["", f"Schedulers, {len(SCHEDULES)} of 9: " + _code(SCHEDULES) + "."]
     lines += ["", "## Formats", ""]
-    lines.append("ComfyUI's API format (Export (API) in the editor) runs. The editor's own format is refused with that advice.")
+    lines.append("ComfyUI's API format (Export (API) in the editor) runs. The editor's own format is refused with that")
+    lines.append("advice.")
     for tier, names in tiers.items():
         present = [name for name in names if name in catalog]
-        missing = [name for name in names if name not in catalog]
+        absent = [name for name in names if name not in catalog]
         lines += ["", f"## {tier}", "", f"Present ({len(present)}): " + (_code(present) or "none") + "."]
-        lines += ["", f"Missing ({len(missing)}): " + (_code(missing) or "none") + "."]
+        lines += ["", f"Missing ({len(absent)}): " + (_code(absent) or "none") + "."]
     return "\n".join(lines) + "\n"
 
 

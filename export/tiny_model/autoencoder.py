@@ -1,10 +1,10 @@
 """The autoencoder: 128x128 pictures to 4x16x16 latents and back, trained on crops first and then on whole pictures."""
 
+from functools import cache
 from pathlib import Path
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from diffusers import AutoencoderKL
 from numpy.typing import NDArray
 from torch import Tensor
@@ -43,13 +43,16 @@ def train_autoencoder(recipe: Recipe, folder: Path, log: Log, stop_at: int | Non
     steps = sum(phase[2] for phase in shape.phases)
     seed = recipe.seed + shape.seed_offset
     network = build_autoencoder(recipe).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    log(f"autoencoder: draws {shape.pool} pictures")
-    pool = _pictures(recipe, np.random.default_rng(seed), shape.pool)
+
+    @cache
+    def pool() -> NDArray[np.uint8]:
+        log(f"autoencoder: draws {shape.pool} pictures")
+        return _pictures(recipe, np.random.default_rng(seed), shape.pool)
 
     def loss(step: int) -> Tensor:
         rng = step_randomness(seed, step)
-        side, count = _phase(shape.phases, step)
-        return _loss(network, to_tensor(_crops(pool, rng, count, side)), shape.gradient_weight, shape.kl_weight)
+        side, count = phase_at(shape.phases, step)
+        return _loss(network, to_tensor(_crops(pool(), rng, count, side)), shape.gradient_weight, shape.kl_weight)
 
     optimiser = torch.optim.AdamW(network.parameters(), lr=shape.learning_rate, betas=(0.9, 0.99), weight_decay=1e-3)
     depends = repr((recipe.seed, recipe.data.size, recipe.data.two_objects, shape))
@@ -84,7 +87,7 @@ def decode(network: AutoencoderKL, latents: Tensor, batch: int = 32) -> NDArray[
     return np.concatenate([to_pictures(network.decode(part / LATENT_SCALE).sample) for part in latents.split(batch)])
 
 
-def _phase(phases: tuple[tuple[int, int, int], ...], step: int) -> tuple[int, int]:
+def phase_at(phases: tuple[tuple[int, int, int], ...], step: int) -> tuple[int, int]:
     """Side of the crop and size of the batch at a step."""
     for side, count, steps in phases:
         if step < steps:
@@ -117,11 +120,16 @@ def _loss(network: AutoencoderKL, images: Tensor, gradient_weight: float, kl_wei
     images = images.contiguous(memory_format=torch.channels_last)
     posterior = network.encode(images).latent_dist
     drawn = network.decode(posterior.sample()).sample
-    difference = drawn - images
+    divergence = 0.5 * (posterior.mean**2 + posterior.var - 1 - posterior.logvar).mean()
+    return picture_loss(drawn, images, gradient_weight) + kl_weight * divergence
+
+
+def picture_loss(drawn: Tensor, wanted: Tensor, gradient_weight: float) -> Tensor:
+    """L1 + MSE + weighted L1 of the difference's gradients, which keeps edges sharp."""
+    difference = drawn - wanted
     across = (difference[..., 1:] - difference[..., :-1]).abs().mean()
     down = (difference[..., 1:, :] - difference[..., :-1, :]).abs().mean()
-    divergence = 0.5 * (posterior.mean**2 + posterior.var - 1 - posterior.logvar).mean()
-    return difference.abs().mean() + F.mse_loss(drawn, images) + gradient_weight * (across + down) + kl_weight * divergence
+    return difference.abs().mean() + (difference**2).mean() + gradient_weight * (across + down)
 
 
 @torch.no_grad()

@@ -37,6 +37,19 @@ class AutoencoderRecipe:
 
 
 @dataclass(frozen=True, slots=True)
+class DecoderRecipe:
+    """Further training of the decoder alone; a phase is (side of the crop, batch, steps)."""
+
+    pool: int
+    wild: float
+    phases: tuple[tuple[int, int, int], ...]
+    learning_rate: float
+    noise: float
+    gradient_weight: float
+    seed_offset: int
+
+
+@dataclass(frozen=True, slots=True)
 class TextRecipe:
     """Shape of the tokenizer and text encoder, and their training as a classifier of captions."""
 
@@ -94,6 +107,7 @@ class Recipe:
     seed: int
     data: DataRecipe
     autoencoder: AutoencoderRecipe
+    decoder: DecoderRecipe
     text: TextRecipe
     unet: UnetRecipe
     evaluation: EvaluationRecipe
@@ -107,6 +121,7 @@ def read_recipe(path: Path = RECIPE) -> Recipe:
         seed=int(table.get("seed", 0)),
         data=_section(DataRecipe, table, "data"),
         autoencoder=_section(AutoencoderRecipe, table, "autoencoder"),
+        decoder=_section(DecoderRecipe, table, "decoder"),
         text=_section(TextRecipe, table, "text"),
         unet=_section(UnetRecipe, table, "unet"),
         evaluation=_section(EvaluationRecipe, table, "evaluation"),

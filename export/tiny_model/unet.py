@@ -46,7 +46,7 @@ def train_unet(
     """Train, or go on training, and return the network with its averaged weights."""
     shape = recipe.unet
     seed = recipe.seed + shape.seed_offset
-    network = build_unet(recipe)
+    network = build_unet(recipe).to(memory_format=torch.channels_last)
     pool = make_pool(recipe, autoencoder, folder / "pool", log)
     told = ToldCaptions(encoder, tokenizer, pool.captions)
     weights = loss_weights(shape.snr_gamma)
@@ -66,7 +66,7 @@ def train_unet(
     rate = cosine(shape.steps, shape.warmup)
     stage = Stage("unet", folder / "unet.pt", depends, network, optimiser, rate, shape.steps, shape.ema)
     train(stage, loss, log, recipe.machine.checkpoint_every, stop_at)
-    return network
+    return network.to(memory_format=torch.contiguous_format)
 
 
 class ToldCaptions:

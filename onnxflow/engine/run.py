@@ -86,27 +86,35 @@ def interruptible(work: Callable[[], _T], cancel: CancelToken) -> _T:
         return work()
     outcome: list[_T] = []
     failure: list[BaseException] = []
+    finished = threading.Event()
 
     def target() -> None:
         try:
             outcome.append(work())
         except BaseException as error:  # handed to the caller below
             failure.append(error)
+        finally:
+            finished.set()
 
     thread = threading.Thread(target=target, name="onnxflow-run", daemon=True)
     try:
         thread.start()
-        while thread.is_alive():
-            thread.join(0.2)  # a join without a limit cannot be interrupted on Windows
+        _wait(finished)
     except KeyboardInterrupt:
         cancel.cancel()
-        while thread.is_alive():
-            thread.join(0.2)
+        _wait(finished)
         if not failure:
             raise Cancelled() from None
     if failure:
         raise failure[0]
     return outcome[0]
+
+
+def _wait(finished: threading.Event) -> None:
+    # Not Thread.join: in Python 3.11 a Ctrl-C inside it makes the thread look finished while it still runs. And not
+    # without a limit: such a wait cannot be interrupted on Windows.
+    while not finished.wait(0.2):
+        pass
 
 
 def new_run_id() -> str:

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-
 from fakes import FakeGraph, FakeLoader
+
 from onnxflow.cancel import CancelToken
 from onnxflow.errors import Cancelled
 from onnxflow.providers.session import ModelSource, SessionCache, SessionKey

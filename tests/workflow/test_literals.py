@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-
 from fakes import disk_at, workflow
+
 from onnxflow.errors import WorkflowError
 from onnxflow.nodes.catalog import builtin_catalog
 from onnxflow.workflow.check import check

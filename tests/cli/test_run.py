@@ -1,0 +1,269 @@
+"""`onnxflow run` as a user runs it: a real process, the embedded model, real files."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+ROOT = Path(__file__).parents[2]
+TXT2IMG = ROOT / "workflows" / "txt2img.json"
+
+
+def onnxflow(*arguments: object, cwd: Path, **environment: str) -> subprocess.CompletedProcess[str]:
+    """A finished run of the program."""
+    return subprocess.run(
+        [sys.executable, "-P", "-m", "onnxflow", *map(str, arguments)],
+        cwd=cwd, env={**os.environ, **environment}, capture_output=True, text=True, check=False, timeout=120,
+    )  # fmt: skip
+
+
+def quick(tmp_path: Path, **changes: dict[str, Any]) -> Path:
+    """txt2img.json with two steps; ``n5={"steps": 3}`` changes inputs of node 5."""
+    document = json.loads(TXT2IMG.read_text())
+    document["5"]["inputs"]["steps"] = 2
+    for node, inputs in changes.items():
+        document[node[1:]]["inputs"].update(inputs)
+    path = tmp_path / "wf.json"
+    path.write_text(json.dumps(document))
+    return path
+
+
+def refused(done: subprocess.CompletedProcess[str], code: int, *words: str) -> None:
+    """The run ended with one clear error, and no traceback."""
+    assert done.returncode == code, done.stderr
+    assert done.stdout == ""
+    assert "Traceback" not in done.stderr
+    assert done.stderr.count("error: ") == 1
+    for word in words:
+        assert word in done.stderr
+
+
+def test_a_picture_is_drawn_and_its_path_printed(tmp_path: Path) -> None:
+    for number in (1, 2):
+        done = onnxflow("run", quick(tmp_path), cwd=tmp_path)
+        assert done.returncode == 0, done.stderr
+        path = tmp_path / "output" / f"onnxflow_{number:05}_.png"
+        assert done.stdout == f"{path}\n"
+        assert "KSampler (5): " in done.stderr
+        assert "text_encoder, unet, vae_decoder: fp32 on cpu" in done.stderr
+    with Image.open(path) as picture:
+        assert picture.size == (128, 128)
+        assert json.loads(picture.info["prompt"]) == json.loads((tmp_path / "wf.json").read_text())
+
+
+def test_the_shipped_workflows_run_as_they_are(tmp_path: Path) -> None:
+    for name in ("txt2img", "img2img"):
+        done = onnxflow("run", ROOT / "workflows" / f"{name}.json", cwd=tmp_path)
+        assert done.returncode == 0, done.stderr
+        assert Path(done.stdout.strip()).is_file()
+
+
+def pixels(done: subprocess.CompletedProcess[str]) -> list[bytes]:
+    assert done.returncode == 0, done.stderr
+    found = []
+    for line in done.stdout.splitlines():
+        with Image.open(line) as picture:
+            found.append(np.asarray(picture).tobytes())
+    return found
+
+
+def test_seed_count_and_set(tmp_path: Path) -> None:
+    path = quick(tmp_path)
+    done = onnxflow("run", path, "--seed", 41, "--count", 2, "--set", "EmptyLatentImage.width=64", cwd=tmp_path)
+    first, second = pixels(done)
+    assert "seed 41 for 5.seed" in done.stderr
+    assert "run 1 of 2: 5.seed=41" in done.stderr
+    assert "run 2 of 2: 5.seed=42" in done.stderr
+    assert len(first) == 64 * 128 * 3
+    assert first != second
+    again = onnxflow("run", path, "--set", "5.seed=42", "--set", "4.width=64", cwd=tmp_path)
+    assert pixels(again) == [second], "the same seed draws the same picture in another process"
+
+
+def test_json_prints_events_named_as_comfyuis_and_nothing_else(tmp_path: Path) -> None:
+    done = onnxflow("run", quick(tmp_path), "--json", "--quiet", cwd=tmp_path)
+    assert done.returncode == 0
+    assert done.stderr == ""
+    events = [json.loads(line) for line in done.stdout.splitlines()]
+    types = [event["type"] for event in events]
+    assert types[:3] == ["execution_start", "execution_cached", "executing"]
+    assert types[-3:] == ["executed", "execution_success", "report"]
+    progress = [e["data"] for e in events if e["type"] == "progress" and e["data"]["node"] == "5"]
+    assert [(p["value"], p["max"]) for p in progress] == [(1, 2), (2, 2)]
+    assert events[-3]["data"]["output"] == {
+        "images": [{"filename": "onnxflow_00001_.png", "subfolder": "", "type": "output"}]
+    }
+    report = events[-1]["data"]
+    assert report["files"] == [str(tmp_path / "output" / "onnxflow_00001_.png")]
+    assert {s["component"]: (s["device"], s["precision"], s["calls"]) for s in report["sessions"]} == {
+        "text_encoder": ("cpu", "fp32", 2), "unet": ("cpu", "fp32", 2), "vae_decoder": ("cpu", "fp32", 1),
+    }  # fmt: skip
+
+
+def test_quiet_prints_the_path_alone_and_verbose_the_times(tmp_path: Path) -> None:
+    done = onnxflow("run", quick(tmp_path), "-q", cwd=tmp_path)
+    assert (done.returncode, done.stderr, done.stdout.count("\n")) == (0, "", 1)
+    assert "load onnxflow-tiny unet (fp32, cpu)" in onnxflow("run", quick(tmp_path), "-v", cwd=tmp_path).stderr
+
+
+def test_no_metadata(tmp_path: Path) -> None:
+    done = onnxflow("run", quick(tmp_path), "--no-metadata", cwd=tmp_path)
+    with Image.open(done.stdout.strip()) as picture:
+        assert "prompt" not in picture.info
+
+
+def test_version_and_help(tmp_path: Path) -> None:
+    assert onnxflow("--version", cwd=tmp_path).stdout.startswith("onnxflow 0.")
+    shown = onnxflow("run", "--help", cwd=tmp_path).stdout
+    for flag in ("--output-dir", "--input-dir", "--models", "--set", "--seed", "--count", "--json", "--quiet", "-v"):
+        assert flag in shown
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (b"{", "not JSON"),
+        (b"", "not JSON"),
+        (b'{"a": 1}', "not a workflow"),
+        (b"[]", "not a workflow"),
+        (b'{"nodes": [], "links": []}', "Export (API)"),
+        (b'{"1":' * 100_000, "nested too deeply"),
+        (b"\x89PNG\r\n\x1a\n", "PNG"),
+    ],
+)
+def test_what_is_no_workflow(tmp_path: Path, content: bytes, words: str) -> None:
+    (tmp_path / "wf.json").write_bytes(content)
+    refused(onnxflow("run", "wf.json", cwd=tmp_path), 2, words, "wf.json")
+
+
+@pytest.mark.parametrize(
+    ("node", "inputs", "words"),
+    [
+        ("n1", {"ckpt_name": "onnxflow-tinny"}, ["value_not_in_list", "node 1", "did you mean 'onnxflow-tiny'?"]),
+        ("n4", {"width": 7}, ["value_smaller_than_min", "node 4", "from 16 to 16384"]),
+        ("n4", {"width": "wide"}, ["invalid_input_type", "'wide'"]),
+        ("n5", {"cfg": float("nan")}, ["invalid_input_type", "finite"]),
+        ("n5", {"seed": -1}, ["value_smaller_than_min", "node 5"]),
+        ("n5", {"seed": 2**64}, ["value_bigger_than_max"]),
+        ("n5", {"sampler_name": "uni_pc"}, ["not in this version yet", "dpmpp_2m"]),
+        ("n5", {"latent_image": ["6", 0]}, ["return_type_mismatch", "cycle"]),
+        ("n5", {"model": ["77", 0]}, ["link_to_missing_node"]),
+        ("n6", {"vae": ["1", 0]}, ["return_type_mismatch", "VAE"]),
+    ],
+)
+def test_bad_values(tmp_path: Path, node: str, inputs: dict[str, Any], words: list[str]) -> None:
+    refused(onnxflow("run", quick(tmp_path, **{node: inputs}), cwd=tmp_path), 2, *words)
+    assert not (tmp_path / "output").exists()
+
+
+def test_an_unknown_class(tmp_path: Path) -> None:
+    document = json.loads(TXT2IMG.read_text())
+    document["5"]["class_type"] = "KSamplr"
+    (tmp_path / "wf.json").write_text(json.dumps(document))
+    done = onnxflow("run", "wf.json", cwd=tmp_path)
+    refused(done, 2, "node KSamplr does not exist", "did you mean 'KSampler'", "node 5")
+
+
+@pytest.mark.parametrize("prefix", ["../out", "a/../../out", "/tmp/out", "C:\\out", "..\\out", "a\0b"])
+def test_a_name_that_leaves_the_output_folder(tmp_path: Path, prefix: str) -> None:
+    home = tmp_path / "home"
+    home.mkdir()
+    refused(onnxflow("run", quick(tmp_path, n7={"filename_prefix": prefix}), cwd=home), 1, "node 7")
+    assert list(tmp_path.rglob("*.png")) == []
+
+
+def test_a_truncated_picture(tmp_path: Path) -> None:
+    (tmp_path / "input").mkdir()
+    whole = (ROOT / "onnxflow" / "assets" / "input" / "example.png").read_bytes()
+    (tmp_path / "input" / "cut.png").write_bytes(whole[: len(whole) // 2])
+    done = onnxflow("run", ROOT / "workflows" / "img2img.json", "--set", "4.image=cut.png", cwd=tmp_path)
+    refused(done, 1, "cut.png", "node 4")
+    assert list((tmp_path / "output").rglob("*")) == []
+
+
+def test_a_model_with_a_truncated_file(tmp_path: Path) -> None:
+    import shutil
+
+    models = tmp_path / "models" / "checkpoints" / "cut"
+    shutil.copytree(ROOT / "onnxflow" / "assets" / "tiny", models)
+    graph = models / "unet" / "model.onnx"
+    graph.write_bytes(graph.read_bytes()[:-1000])
+    path = quick(tmp_path, n1={"ckpt_name": "cut"})
+    refused(onnxflow("run", path, cwd=tmp_path), 1, "unet/model.onnx", "truncated")
+    # Of the right size but damaged: ONNX Runtime finds out.
+    graph.write_bytes(b"\0" * (graph.stat().st_size + 1000))
+    refused(onnxflow("run", path, cwd=tmp_path), 1, "cannot load", "unet", "export")
+
+
+def test_a_model_of_the_users_own(tmp_path: Path) -> None:
+    import shutil
+
+    shutil.copytree(ROOT / "onnxflow" / "assets" / "tiny", tmp_path / "m" / "checkpoints" / "mine")
+    path = quick(tmp_path, n1={"ckpt_name": "mine"})
+    for arguments, environment in ((["--models", "m"], {}), ([], {"ONNXFLOW_MODELS": str(tmp_path / "m")})):
+        assert onnxflow("run", path, *arguments, cwd=tmp_path, **environment).returncode == 0
+    refused(onnxflow("run", path, cwd=tmp_path), 2, "'mine' not in ['onnxflow-tiny']", "--models")
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["--set", "5.seed"],
+        ["--set", "99.seed=1"],
+        ["--set", "5.sede=1"],
+        ["--models", "nowhere"],
+        ["--set", "Nope.x=1"],
+    ],
+)
+def test_flags_that_make_no_sense(tmp_path: Path, arguments: list[str]) -> None:
+    refused(onnxflow("run", quick(tmp_path), *arguments, cwd=tmp_path), 2)
+
+
+def test_a_file_that_is_not_there(tmp_path: Path) -> None:
+    refused(onnxflow("run", "none.json", cwd=tmp_path), 2, "no such file", "none.json")
+
+
+def test_an_output_folder_that_cannot_be_made(tmp_path: Path) -> None:
+    (tmp_path / "output").write_text("a file")
+    refused(onnxflow("run", quick(tmp_path), cwd=tmp_path), 1, "output")
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="sends SIGINT")
+def test_ctrl_c_stops_inside_a_step_and_leaves_nothing(tmp_path: Path) -> None:
+    # 1024 x 1024: one step of the network takes seconds, far longer than the time allowed to stop.
+    path = quick(tmp_path, n4={"width": 1024, "height": 1024}, n5={"steps": 1000})
+    process = subprocess.Popen(
+        [sys.executable, "-P", "-m", "onnxflow", "run", str(path), "--json", "-q"],
+        cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    assert process.stdout is not None
+    for line in process.stdout:
+        event = json.loads(line)
+        if event["type"] == "executing" and event["data"]["node"] == "5":
+            break
+    time.sleep(3)
+    process.send_signal(signal.SIGINT)
+    asked = time.monotonic()
+    rest, said = process.communicate(timeout=60)
+    assert time.monotonic() - asked < 20
+    assert process.returncode == 130
+    assert "Traceback" not in said
+    assert "cancelled" in said
+    assert '"execution_interrupted"' in rest
+    assert not (tmp_path / "output").exists()
+
+
+def test_a_reader_that_goes_away_is_no_traceback(tmp_path: Path) -> None:
+    command = f'"{sys.executable}" -P -m onnxflow run "{quick(tmp_path)}" --json | head -n 1'
+    done = subprocess.run(command, shell=True, cwd=tmp_path, capture_output=True, text=True, check=False, timeout=120)
+    assert "Traceback" not in done.stderr

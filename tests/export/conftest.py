@@ -1,0 +1,59 @@
+"""A Stable Diffusion 1.x model of random weights, small enough to be exported in seconds."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+TOKENS = 514
+
+
+@pytest.fixture(scope="session")
+def random_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A Diffusers folder; tests copy it before they damage it."""
+    torch = pytest.importorskip("torch")
+    from diffusers import AutoencoderKL, UNet2DConditionModel
+    from transformers import CLIPTextConfig, CLIPTextModel
+
+    from onnxflow.export.tiny_model.folder import save_folder
+    from onnxflow.export.tiny_model.tokenizer import train_tokenizer
+
+    torch.manual_seed(7)
+    tokenizer = train_tokenizer(["a cat"], TOKENS)
+    encoder = CLIPTextModel(
+        CLIPTextConfig(
+            vocab_size=TOKENS,
+            hidden_size=16,
+            intermediate_size=32,
+            num_hidden_layers=2,
+            num_attention_heads=2,
+            bos_token_id=tokenizer.start,
+            eos_token_id=tokenizer.end,
+            pad_token_id=tokenizer.end,
+        )
+    )
+    unet = UNet2DConditionModel(
+        sample_size=16,
+        down_block_types=("DownBlock2D", "CrossAttnDownBlock2D", "CrossAttnDownBlock2D"),
+        up_block_types=("CrossAttnUpBlock2D", "CrossAttnUpBlock2D", "UpBlock2D"),
+        block_out_channels=(8, 16, 16),
+        layers_per_block=1,
+        norm_num_groups=4,
+        attention_head_dim=2,
+        cross_attention_dim=16,
+    )
+    vae = AutoencoderKL(
+        down_block_types=("DownEncoderBlock2D",) * 4,
+        up_block_types=("UpDecoderBlock2D",) * 4,
+        block_out_channels=(8, 8, 16, 16),
+        layers_per_block=1,
+        norm_num_groups=4,
+        latent_channels=4,
+    )
+    for network in (encoder, unet, vae):  # norms and biases too: an export that mixed them up must not pass
+        for parameter in network.parameters():
+            parameter.data += 0.05 * torch.randn_like(parameter)
+    folder = tmp_path_factory.mktemp("models") / "random"
+    save_folder(folder, vae, encoder, tokenizer, unet)
+    assert json.loads((folder / "model_index.json").read_text())["_class_name"] == "StableDiffusionPipeline"
+    return folder

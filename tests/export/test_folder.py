@@ -1,0 +1,232 @@
+# ruff: noqa: E402
+import hashlib
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+torch = pytest.importorskip("torch")
+
+from safetensors.torch import load_file, save_file
+
+from onnxflow.errors import ModelError, OutputError, UsageError
+from onnxflow.export import folder as exporting
+from onnxflow.export.folder import export_folder
+from onnxflow.models.bundle import open_bundle
+
+
+@pytest.fixture
+def model(random_model: Path, tmp_path: Path) -> Path:
+    return Path(shutil.copytree(random_model, tmp_path / "model"))
+
+
+def files(folder: Path) -> dict[str, bytes]:
+    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def test_a_bundle_is_what_the_runtime_opens(model: Path, tmp_path: Path) -> None:
+    lines: list[str] = []
+    export_folder(model, tmp_path / "bundle", storage="fp16", report=lines.append)
+    bundle = open_bundle(tmp_path / "bundle")
+    assert set(bundle.manifest.components) == {"text_encoder", "unet", "vae_encoder", "vae_decoder"}
+    assert bundle.latent.scale == 0.18215
+    assert (bundle.manifest.width, bundle.manifest.height) == (128, 128)
+    assert (bundle.text.hidden, bundle.text.layers, bundle.text.vocab, bundle.text.length) == (16, 2, 514, 77)
+    assert (bundle.text.bos, bundle.text.eos, bundle.text.pad) == (512, 513, 513)
+    table = np.load(bundle.path(bundle.text.token_embedding))
+    assert table.shape == (514, 16)
+    assert table.dtype == np.float16
+    for name, record in bundle.manifest.files.items():
+        assert hashlib.sha256((bundle.root / name).read_bytes()).hexdigest() == record.sha256
+    assert set(bundle.manifest.files) == set(files(bundle.root)) - {"onnxflow.json"}
+    assert any("unet" in line for line in lines)
+
+
+def test_errors_against_torch_are_recorded(model: Path, tmp_path: Path) -> None:
+    export_folder(model, tmp_path / "bundle")
+    manifest = json.loads((tmp_path / "bundle" / "onnxflow.json").read_text())
+    for component in manifest["components"].values():
+        assert 0 <= component["variants"]["fp32"]["max_relative_error"] < 1e-5
+        assert component["variants"]["fp32"]["storage"] == "fp32"
+
+
+def test_the_same_model_gives_the_same_bytes(model: Path, tmp_path: Path) -> None:
+    torch.manual_seed(1)
+    export_folder(model, tmp_path / "one", storage="fp16")
+    torch.manual_seed(2)
+    export_folder(model, tmp_path / "two", storage="fp16")
+    assert files(tmp_path / "one") == files(tmp_path / "two")
+
+
+def test_a_failed_export_leaves_nothing_and_keeps_the_old_bundle(
+    model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    export_folder(model, tmp_path / "bundle")
+    before = files(tmp_path / "bundle")
+    monkeypatch.setattr(exporting, "max_relative_error", lambda component, path: 0.5)
+    with pytest.raises(ModelError, match="differs from torch by 5"):
+        export_folder(model, tmp_path / "bundle")
+    with pytest.raises(ModelError):
+        export_folder(model, tmp_path / "new")
+    assert files(tmp_path / "bundle") == before
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["bundle", "model"]
+
+
+def test_a_nan_difference_to_torch_is_a_failure(model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(exporting, "max_relative_error", lambda component, path: float("nan"))
+    with pytest.raises(ModelError, match="differs from torch"):
+        export_folder(model, tmp_path / "bundle")
+
+
+def test_an_older_bundle_is_replaced_and_anything_else_is_not(model: Path, tmp_path: Path) -> None:
+    export_folder(model, tmp_path / "bundle")
+    export_folder(model, tmp_path / "bundle", storage="fp16")
+    assert (
+        json.loads((tmp_path / "bundle" / "onnxflow.json").read_text())["components"]["unet"]["variants"]["fp32"][
+            "storage"
+        ]
+        == "fp16"
+    )
+    (tmp_path / "photos").mkdir()
+    (tmp_path / "photos" / "cat.png").write_bytes(b"cat")
+    with pytest.raises(OutputError, match="something else"):
+        export_folder(model, tmp_path / "photos")
+    with pytest.raises(UsageError, match="into the model itself"):
+        export_folder(model, model / "bundle")
+
+
+@pytest.mark.parametrize(("option", "value"), [("precision", "fp8"), ("storage", "int4")])
+def test_unknown_options_are_refused(model: Path, tmp_path: Path, option: str, value: str) -> None:
+    with pytest.raises(UsageError, match=value):
+        export_folder(model, tmp_path / "bundle", **{option: value})
+
+
+def empty(model: Path) -> None:
+    shutil.rmtree(model)
+    model.mkdir()
+
+
+def without_unet(model: Path) -> None:
+    shutil.rmtree(model / "unet")
+
+
+def without_unet_weights(model: Path) -> None:
+    (model / "unet" / "diffusion_pytorch_model.safetensors").unlink()
+
+
+def index_not_json(model: Path) -> None:
+    (model / "model_index.json").write_text("{")
+
+
+def index_a_list(model: Path) -> None:
+    (model / "model_index.json").write_text("[]")
+
+
+def another_family(model: Path) -> None:
+    (model / "model_index.json").write_text('{"_class_name": "StableDiffusionXLPipeline"}')
+
+
+def few_tokens(model: Path) -> None:
+    (model / "tokenizer" / "vocab.json").write_text('{"<|startoftext|>": 0, "<|endoftext|>": 1}')
+
+
+def no_end_token(model: Path) -> None:
+    vocabulary = json.loads((model / "tokenizer" / "vocab.json").read_text())
+    vocabulary["other"] = vocabulary.pop("<|endoftext|>")
+    (model / "tokenizer" / "vocab.json").write_text(json.dumps(vocabulary))
+
+
+def no_merges(model: Path) -> None:
+    (model / "tokenizer" / "merges.txt").unlink()
+
+
+def odd_merges(model: Path) -> None:
+    (model / "tokenizer" / "merges.txt").write_text("#version: 0.2\na b c\n")
+
+
+def truncated_weights(model: Path) -> None:
+    path = model / "vae" / "diffusion_pytorch_model.safetensors"
+    path.write_bytes(path.read_bytes()[:5000])
+
+
+def change_weights(path: Path, change: Callable[[dict[str, "torch.Tensor"]], None]) -> None:
+    weights = load_file(path)
+    change(weights)
+    save_file(weights, path, metadata={"format": "pt"})
+
+
+def nan_weight(model: Path) -> None:
+    change_weights(
+        model / "unet" / "diffusion_pytorch_model.safetensors",
+        lambda w: w["conv_in.weight"].view(-1)[3:4].fill_(torch.nan),
+    )
+
+
+def lost_weight(model: Path) -> None:
+    change_weights(model / "text_encoder" / "model.safetensors", lambda w: w.pop(sorted(w)[0]))
+
+
+def lost_unet_weight(model: Path) -> None:
+    change_weights(model / "unet" / "diffusion_pytorch_model.safetensors", lambda w: w.pop("conv_in.weight"))
+
+
+def unknown_prediction(model: Path) -> None:
+    (model / "scheduler" / "scheduler_config.json").write_text('{"prediction_type": "sample"}')
+
+
+@pytest.mark.parametrize(
+    ("damage", "message"),
+    [
+        (empty, "cannot read model_index.json"),
+        (without_unet, "no unet/"),
+        (without_unet_weights, "unet cannot be loaded"),
+        (index_not_json, "not JSON"),
+        (index_a_list, "not an object"),
+        (another_family, "StableDiffusionXLPipeline"),
+        (few_tokens, "has 2 tokens, the text encoder 514"),
+        (no_end_token, "no token '<|endoftext|>'"),
+        (no_merges, "cannot read merges.txt"),
+        (odd_merges, "'a b c'"),
+        (truncated_weights, "vae cannot be loaded"),
+        (nan_weight, "1 values of conv_in.weight are not numbers"),
+        (lost_weight, "text_encoder lacks 1 of its weights"),
+        (lost_unet_weight, "unet lacks 1 of its weights, first conv_in.weight"),
+        (unknown_prediction, "'sample'"),
+    ],
+)
+def test_a_source_that_is_no_model_is_one_clear_error(
+    model: Path, tmp_path: Path, damage: Callable[[Path], None], message: str
+) -> None:
+    damage(model)
+    with pytest.raises(ModelError) as caught:
+        export_folder(model, tmp_path / "bundle")
+    assert message in caught.value.message
+    assert [path.name for path in tmp_path.iterdir()] == ["model"]
+
+
+def test_a_source_that_is_a_file_or_missing_is_an_error(tmp_path: Path) -> None:
+    (tmp_path / "model").write_bytes(b"x")
+    for source in (tmp_path / "model", tmp_path / "nothing"):
+        with pytest.raises(ModelError, match="cannot read model_index"):
+            export_folder(source, tmp_path / "bundle")
+
+
+def test_weights_too_large_for_half_precision_need_fp32(model: Path, tmp_path: Path) -> None:
+    change_weights(model / "unet" / "diffusion_pytorch_model.safetensors", lambda w: w["conv_in.bias"][:1].fill_(1e6))
+    with pytest.raises(ModelError, match=r"conv_in.bias has values beyond"):
+        export_folder(model, tmp_path / "bundle", storage="fp16")
+    assert [path.name for path in tmp_path.iterdir()] == ["model"]
+
+
+def test_a_tokenizer_in_one_file_is_read_too(model: Path, tmp_path: Path) -> None:
+    tokenizer = model / "tokenizer"
+    vocabulary = json.loads((tokenizer / "vocab.json").read_text())
+    (tokenizer / "tokenizer.json").write_text(json.dumps({"model": {"vocab": vocabulary, "merges": [["a", "t</w>"]]}}))
+    (tokenizer / "vocab.json").unlink()
+    (tokenizer / "merges.txt").unlink()
+    export_folder(model, tmp_path / "bundle")
+    assert json.loads((tmp_path / "bundle" / "tokenizer" / "vocab.json").read_text()) == vocabulary
+    assert (tmp_path / "bundle" / "tokenizer" / "merges.txt").read_text() == "#version: 0.2\na t</w>\n"
