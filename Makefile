@@ -1,7 +1,7 @@
 # `make` lists what there is. The environments are made by pip alone, on Python 3.11 or newer (PYTHON=... names another).
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help demo dev test test-full lint types imports test-runtime test-export test-arm bench-engine bench-start tiny-model compatibility wheel constraints clean
+.PHONY: help demo dev test test-full lint types imports test-runtime test-export test-arm bench-engine bench-sampling bench-start tiny-model compatibility wheel constraints clean
 # A folder called onnxflow/ lies here: with this set, `python -m ...` still finds the installed package.
 export PYTHONSAFEPATH := 1
 
@@ -41,6 +41,9 @@ compatibility: .venv-test/linked ## write docs/compatibility.md from the node ca
 
 bench-engine: .venv-test/linked ## what the engine costs a node
 	.venv-test/bin/python tests/bench/engine.py
+
+bench-sampling: .venv-test/linked ## what sampling costs outside the network
+	.venv-test/bin/python tests/bench/sampling.py
 
 bench-start: .venv-test/linked ## seconds and memory from the start of the process to the picture
 	.venv-test/bin/python tests/bench/start.py

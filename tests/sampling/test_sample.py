@@ -1,5 +1,4 @@
 import math
-import time
 from collections.abc import Callable
 from typing import Any
 
@@ -243,24 +242,3 @@ def test_a_network_with_an_output_of_another_shape_is_named() -> None:
     denoiser = NetworkDenoiser(lambda x, timestep, context: x[:, :3], SD)
     with pytest.raises(ModelError, match=r"\[1, 3, 8, 8\]"):
         denoiser(np.zeros(SHAPE, np.float32), np.float32(1), np.zeros((1, 77, 8), np.float32))
-
-
-@pytest.mark.parametrize("sampler", ["euler", "heun", "dpmpp_2m", "ddim"])
-def test_a_step_costs_little_outside_the_network(sampler: str) -> None:
-    # CPU time, so that a busy machine does not matter; 0.3 ms on a server, the bound leaves room for a Raspberry Pi.
-    shape = (1, 4, 64, 64)
-    output = np.zeros((2, 4, 64, 64), np.float32)
-    steps = 30
-    arguments: dict[str, Any] = {
-        "noise": prepare_noise(shape, 0),
-        "latent": np.zeros(shape, np.float32),
-        "sigmas": ksampler_sigmas(SD, "karras", sampler, steps),
-        "sampler": sampler,
-    }
-    times = []
-    for _ in range(5):
-        start = time.process_time()
-        run(lambda x, timestep, context: output, **arguments)
-        times.append((time.process_time() - start) / steps)
-    print(f"{sampler}: {min(times) * 1e3:.3f} ms a step outside the network at 64x64x4 with CFG")
-    assert min(times) < 0.005

@@ -1,0 +1,102 @@
+"""Loaders, sampling and VAE nodes together, over sessions that compute with Python functions."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from fakes import FakeLoader, disk_at, workflow
+
+from onnxflow.engine.report import RunReport
+from onnxflow.engine.run import run_workflow
+from onnxflow.errors import InputError
+from onnxflow.nodes.catalog import builtin_catalog
+from onnxflow.nodes.vae import cropped
+from onnxflow.providers.session import SessionCache
+
+CATALOG = builtin_catalog()
+
+
+def nodes(**changes: Any) -> dict[str, Any]:
+    found: dict[str, Any] = {
+        "m": ("CheckpointLoaderSimple", {"ckpt_name": "onnxflow-tiny"}),
+        "p": ("CLIPTextEncode", {"text": "a star", "clip": ("m", 1)}),
+        "n": ("CLIPTextEncode", {"text": "", "clip": ("m", 1)}),
+        "l": ("EmptyLatentImage", {"width": 64, "height": 32, "batch_size": 2}),
+        "k": (
+            "KSampler",
+            {
+                "model": ("m", 0), "seed": 1, "steps": 3, "cfg": 2.0, "sampler_name": "euler", "scheduler": "normal",
+                "positive": ("p", 0), "negative": ("n", 0), "latent_image": ("l", 0), "denoise": 1.0,
+            },
+        ),
+        "d": ("VAEDecode", {"samples": ("k", 0), "vae": ("m", 2)}),
+        "s": ("SaveImage", {"images": ("d", 0), "filename_prefix": "x"}),
+    }  # fmt: skip
+    for name, inputs in changes.items():
+        found[name] = (found[name][0], {**found[name][1], **inputs})
+    return found
+
+
+def run(folder: Path, graph: dict[str, Any]) -> tuple[RunReport, FakeLoader, list[str]]:
+    loader = FakeLoader()
+    closed_at: list[str] = []
+
+    def listen(event: Any) -> None:
+        if event.type == "executing":
+            done = [name for name, loaded in loader.graphs.items() if loaded.closed]
+            closed_at.append(f"{event.data['node']}:{','.join(done)}")
+
+    report = run_workflow(workflow(**graph), CATALOG, disk_at(folder), SessionCache(loader), listeners=[listen])
+    return report, loader, closed_at
+
+
+def test_a_session_is_opened_late_and_closed_with_the_last_node_that_could_use_it(tmp_path: Path) -> None:
+    report, loader, closed_at = run(tmp_path, nodes())
+    assert loader.loaded == ["text_encoder", "unet", "vae_decoder"]
+    assert [image.shape for image in report.images] == [(32, 64, 3)] * 2
+    assert closed_at[-2:] == ["d:text_encoder,unet", "s:text_encoder,unet,vae_decoder"]
+    assert [use.calls for use in report.sessions] == [2, 3, 2]
+
+
+def test_cfg_1_asks_the_network_once_a_step_and_denoise_0_not_at_all(tmp_path: Path) -> None:
+    rows: list[int] = []
+    original = FakeLoader.unet
+
+    class Counting(FakeLoader):
+        @staticmethod
+        def unet(feeds: Any) -> Any:
+            rows.append(len(feeds["sample"]))
+            assert feeds["mid_residual"].shape == (1, 1, 1, 1)
+            return original(feeds)
+
+    for cfg, expected in ((1.0, [2, 2, 2]), (2.0, [4, 4, 4])):
+        rows.clear()
+        graph = workflow(**nodes(k={"cfg": cfg}))
+        run_workflow(graph, CATALOG, disk_at(tmp_path), SessionCache(Counting()))
+        assert rows == expected
+    _, loader, _ = run(tmp_path, nodes(k={"denoise": 0.0}))
+    assert loader.loaded == ["text_encoder", "vae_decoder"]
+
+
+def test_a_latent_of_another_model_is_named(tmp_path: Path) -> None:
+    from onnxflow.models.tensors import encode_tensors
+
+    (tmp_path / "input").mkdir()
+    latent = {"latent_tensor": np.zeros((1, 16, 4, 4), np.float32), "latent_format_version_0": np.zeros(0, np.float32)}
+    (tmp_path / "input" / "flux.latent").write_bytes(encode_tensors(latent))
+    graph = nodes()
+    graph["l"] = ("LoadLatent", {"latent": "flux.latent"})
+    with pytest.raises(InputError, match="16 channels"):
+        run(tmp_path, graph)
+
+
+def test_pictures_are_cropped_around_their_middle_before_encoding(tmp_path: Path) -> None:
+    pixels = np.arange(19 * 21, dtype=np.float32).reshape(1, 19, 21, 1).repeat(3, axis=3)
+    found = cropped(pixels, 8)
+    assert found.shape == (1, 16, 16, 3)
+    assert found[0, 0, 0, 0] == pixels[0, 1, 2, 0]
+    with pytest.raises(InputError, match="7 x 64 pixels"):
+        cropped(np.zeros((1, 64, 7, 3), np.float32), 8)
