@@ -1,4 +1,5 @@
-"""The four networks of a Stable Diffusion 1.x model, wrapped so that their inputs and outputs are the component contract's.
+"""The four networks of a Stable Diffusion 1.x model, wrapped so that their inputs and outputs are the component
+contract's.
 
 Every wrapper holds its network as `network`; the weights' names in the graph are the network's own.
 """
@@ -140,7 +141,9 @@ def unet(network: UNet2DConditionModel) -> Component:
     for name, shape in residual_shapes(network, 2, size, size + 2).items():
         examples[name] = torch.randn(shape)
         inputs[name] = tuple(f"{name}_{axis}" for axis in ("batch", "channels", "height", "width"))
-    return Component("unet", Unet(network).eval(), examples, inputs, {"out_sample": ("batch", channels, "height", "width")})
+    return Component(
+        "unet", Unet(network).eval(), examples, inputs, {"out_sample": ("batch", channels, "height", "width")}
+    )
 
 
 def residual_shapes(network: UNet2DConditionModel, batch: int, height: int, width: int) -> dict[str, tuple[int, ...]]:

@@ -23,12 +23,19 @@ LARGEST_ERROR = 1e-4  # relative, against torch on the same weights
 
 
 def export_folder(
-    source: Path, bundle: Path, *, precision: str = "fp32", storage: str = "fp32", report: Callable[[str], None] = lambda line: None
+    source: Path,
+    bundle: Path,
+    *,
+    precision: str = "fp32",
+    storage: str = "fp32",
+    report: Callable[[str], None] = lambda line: None,
 ) -> None:
     """Export the Stable Diffusion 1.x model in `source` to the folder `bundle`, replacing an older bundle there.
 
-    Storage "fp16" halves the size; the graphs compute in fp32 all the same. UsageError for an unknown precision or storage,
-    ModelError for a source that is no such model or an export that differs from torch, OutputError if `bundle` cannot be written.
+    Storage "fp16" halves the size; the graphs compute in fp32 all the same. UsageError for an unknown precision or
+    storage,
+    ModelError for a source that is no such model or an export that differs from torch, OutputError if `bundle` cannot
+    be written.
     """
     if precision != "fp32":
         raise UsageError(f"unknown precision {precision!r}", hint="this version exports fp32")
@@ -51,9 +58,13 @@ def export_folder(
 
 def _check_target(source: Path, bundle: Path) -> None:
     if bundle.resolve() == source.resolve() or source.resolve() in bundle.resolve().parents:
-        raise UsageError("the bundle would be written into the model itself", where=str(bundle), hint="choose another folder")
+        raise UsageError(
+            "the bundle would be written into the model itself", where=str(bundle), hint="choose another folder"
+        )
     if bundle.exists() and not (bundle / FILE_NAME).is_file() and (not bundle.is_dir() or any(bundle.iterdir())):
-        raise OutputError("there is something else in the bundle's place", where=str(bundle), hint="choose an empty or new folder")
+        raise OutputError(
+            "there is something else in the bundle's place", where=str(bundle), hint="choose an empty or new folder"
+        )
 
 
 def _write_bundle(
@@ -90,7 +101,8 @@ def _components(model: Source) -> list[Component]:
 
 @torch.no_grad()
 def _round_to_half(component: Component) -> None:
-    """Make the module hold what the file will hold: then the comparison with torch is about the graph, not about rounding."""
+    """Make the module hold what the file will hold: then the comparison with torch is about the graph, not about
+    rounding."""
     for name, value in component.module.named_parameters():
         rounded = value.half().float()
         if not torch.isfinite(rounded).all():

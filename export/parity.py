@@ -1,4 +1,5 @@
-"""Does an exported graph compute what the torch module computes? One figure: the largest relative error of any output."""
+"""Does an exported graph compute what the torch module computes? One figure: the largest relative error of any
+output."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,7 +26,8 @@ class _OneGraph:
 
 
 def max_relative_error(component: Component, path: Path, variant: str = "fp32") -> float:
-    """Largest difference to torch on the component's examples, divided by the largest value of that output; the worst output counts."""
+    """Largest difference to torch on the component's examples, divided by the largest value of that output; the worst
+    output counts."""
     with torch.no_grad():
         found = component.module(*component.examples.values())
     expected = found if isinstance(found, tuple) else (found,)

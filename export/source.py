@@ -1,4 +1,5 @@
-"""A Diffusers folder of a Stable Diffusion 1.x model, read and checked: everything that is wrong is a ModelError, never a traceback."""
+"""A Diffusers folder of a Stable Diffusion 1.x model, read and checked: everything that is wrong is a ModelError,
+never a traceback."""
 
 import json
 from dataclasses import dataclass
@@ -54,14 +55,19 @@ class Source:
 
 def read_source(folder: Path) -> Source:
     """Load a Diffusers folder; ModelError says which file is missing, damaged or of another kind of model."""
-    index = _json(folder / "model_index.json", "a Diffusers folder has model_index.json, unet/, vae/, text_encoder/ and tokenizer/")
+    index = _json(
+        folder / "model_index.json",
+        "a Diffusers folder has model_index.json, unet/, vae/, text_encoder/ and tokenizer/",
+    )
     for part in _PARTS:
         if not (folder / part).is_dir():
             raise ModelError(f"the model has no {part}/", where=str(folder), hint="copy the whole Diffusers folder")
     kind = index.get("_class_name")
     if not str(kind).startswith("StableDiffusion") or "XL" in str(kind) or "3" in str(kind):
         raise ModelError(
-            f"the model is a {kind!r}", where=str(folder / "model_index.json"), hint="this version exports Stable Diffusion 1.x"
+            f"the model is a {kind!r}",
+            where=str(folder / "model_index.json"),
+            hint="this version exports Stable Diffusion 1.x",
         )
     encoder = _network(CLIPTextModel, folder / "text_encoder")
     unet = _network(UNet2DConditionModel, folder / "unet")
@@ -100,12 +106,16 @@ def _network(kind: Any, folder: Path) -> Any:
     except Exception as error:  # the loaders raise whatever their parsers raise
         reason = (str(error).strip().splitlines() or [type(error).__name__])[0][:300]
         raise ModelError(
-            f"{folder.name} cannot be loaded: {reason}", where=str(folder), hint="the weights are damaged or of another kind: copy them again"
+            f"{folder.name} cannot be loaded: {reason}",
+            where=str(folder),
+            hint="the weights are damaged or of another kind: copy them again",
         ) from error
     missing = sorted(info["missing_keys"]) + sorted(str(key) for key in info.get("mismatched_keys", ()))
     if missing:
         raise ModelError(
-            f"{folder.name} lacks {len(missing)} of its weights, first {missing[0]}", where=str(folder), hint="copy the folder again"
+            f"{folder.name} lacks {len(missing)} of its weights, first {missing[0]}",
+            where=str(folder),
+            hint="copy the folder again",
         )
     _check_finite(network, folder)
     return network.float().eval()
@@ -126,24 +136,32 @@ def _check_family(folder: Path, encoder: CLIPTextModel, unet: UNet2DConditionMod
     config = unet.config
     if config.addition_embed_type or config.class_embed_type or config.in_channels != vae.config.latent_channels:
         raise ModelError(
-            "the unet takes more inputs than Stable Diffusion 1.x's", where=str(folder / "unet"), hint="this version exports Stable Diffusion 1.x"
+            "the unet takes more inputs than Stable Diffusion 1.x's",
+            where=str(folder / "unet"),
+            hint="this version exports Stable Diffusion 1.x",
         )
     if config.cross_attention_dim != encoder.config.hidden_size:
         raise ModelError(
-            f"the unet reads text of width {config.cross_attention_dim}, the text encoder writes {encoder.config.hidden_size}",
+            f"the unet reads text of width {config.cross_attention_dim}, "
+            f"the text encoder writes {encoder.config.hidden_size}",
             where=str(folder),
             hint="unet/ and text_encoder/ are of two models",
         )
     if len(vae.config.block_out_channels) != 4 or not vae.config.use_quant_conv or not vae.config.use_post_quant_conv:
-        raise ModelError("the vae does not reduce pictures eightfold as Stable Diffusion 1.x does", where=str(folder / "vae"))
+        raise ModelError(
+            "the vae does not reduce pictures eightfold as Stable Diffusion 1.x does", where=str(folder / "vae")
+        )
 
 
 def _tokenizer(folder: Path, rows: int) -> Tokenizer:
-    """The tokenizer's files (vocab.json with merges.txt, or tokenizer.json), checked against the rows of the token table."""
+    """The tokenizer's files (vocab.json with merges.txt, or tokenizer.json), checked against the rows of the token
+    table."""
     vocabulary, merges = _tokenizer_tables(folder)
     if len(vocabulary) < rows or max(vocabulary.values(), default=-1) >= rows:
         raise ModelError(
-            f"the tokenizer has {len(vocabulary)} tokens, the text encoder {rows}", where=str(folder), hint="copy vocab.json and merges.txt of this model"
+            f"the tokenizer has {len(vocabulary)} tokens, the text encoder {rows}",
+            where=str(folder),
+            hint="copy vocab.json and merges.txt of this model",
         )
     config = _json(folder / "tokenizer_config.json", "") if (folder / "tokenizer_config.json").exists() else {}
     special = {}
@@ -151,7 +169,11 @@ def _tokenizer(folder: Path, rows: int) -> Tokenizer:
         given = config.get(f"{key}_token") or usual
         token = given.get("content", usual) if isinstance(given, dict) else str(given)
         if token not in vocabulary:
-            raise ModelError(f"the tokenizer has no token {token!r} ({key})", where=str(folder), hint="copy the tokenizer of this model")
+            raise ModelError(
+                f"the tokenizer has no token {token!r} ({key})",
+                where=str(folder),
+                hint="copy the tokenizer of this model",
+            )
         special[key] = vocabulary[token]
     return Tokenizer(vocabulary, merges, **special, lowercase=bool(config.get("do_lower_case", True)))
 
@@ -163,7 +185,9 @@ def _tokenizer_tables(folder: Path) -> tuple[dict[str, int], tuple[str, ...]]:
         if not isinstance(model, dict) or not isinstance(model.get("vocab"), dict):
             raise ModelError("tokenizer.json has no vocabulary", where=str(folder / "tokenizer.json"), hint=hint)
         pairs = model.get("merges", [])
-        return _checked(model["vocab"], folder / "tokenizer.json"), tuple(p if isinstance(p, str) else " ".join(p) for p in pairs)
+        return _checked(model["vocab"], folder / "tokenizer.json"), tuple(
+            p if isinstance(p, str) else " ".join(p) for p in pairs
+        )
     vocabulary = _checked(_json(folder / "vocab.json", hint), folder / "vocab.json")
     try:
         lines = (folder / "merges.txt").read_text(encoding="utf-8").splitlines()
@@ -172,7 +196,9 @@ def _tokenizer_tables(folder: Path) -> tuple[dict[str, int], tuple[str, ...]]:
     merges = tuple(line for line in lines if line.strip() and not line.startswith("#version"))
     wrong = next((line for line in merges if len(line.split()) != 2), None)
     if wrong is not None:
-        raise ModelError(f"merges.txt has the line {wrong!r}, expected two tokens", where=str(folder / "merges.txt"), hint=hint)
+        raise ModelError(
+            f"merges.txt has the line {wrong!r}, expected two tokens", where=str(folder / "merges.txt"), hint=hint
+        )
     return vocabulary, merges
 
 

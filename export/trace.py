@@ -1,6 +1,7 @@
 """A torch module to an ONNX file whose weights keep their names and lie as the module has them, in fp32 or in fp16.
 
-The export first makes every weight an input of the graph (nothing folded, nothing anonymous); then the weights are attached.
+The export first makes every weight an input of the graph (nothing folded, nothing anonymous); then the weights are
+attached.
 """
 
 import io
@@ -25,7 +26,8 @@ Storage = Literal["fp32", "fp16"]
 def write_graph(component: Component, path: Path, storage: Storage, inline_limit: int = INLINE_LIMIT) -> None:
     """Export a component to `path`; weights larger than `inline_limit` go to weights.bin beside it.
 
-    With storage "fp16" every float weight is stored in half precision and followed by a Cast: the runtime folds it at load.
+    With storage "fp16" every float weight is stored in half precision and followed by a Cast: the runtime folds it at
+    load.
     """
     weights = _weights(component)
     model = _traced(component, list(weights))
@@ -148,4 +150,3 @@ def _attach(model: ModelProto, tensors: list[TensorProto]) -> None:
     nodes = [*casts, *model.graph.node]
     del model.graph.node[:]
     model.graph.node.extend(nodes)
-

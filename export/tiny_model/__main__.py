@@ -33,7 +33,9 @@ STAGES = ("autoencoder", "text", "unet", "export", "evaluate")
 def main(arguments: list[str]) -> int:
     """Run the stages up to the one asked for; 0 when done, 2 for arguments or a recipe that make no sense."""
     parser = argparse.ArgumentParser(prog="python -m onnxflow.export.tiny_model", description=__doc__)
-    parser.add_argument("--out", type=Path, default=Path("build/tiny-model"), help="folder for checkpoints, log and results")
+    parser.add_argument(
+        "--out", type=Path, default=Path("build/tiny-model"), help="folder for checkpoints, log and results"
+    )
     parser.add_argument("--recipe", type=Path, default=RECIPE, help="another recipe file")
     parser.add_argument("--stage", choices=STAGES, default=STAGES[-1], help="the last stage to run (default: all)")
     options = parser.parse_args(arguments)
@@ -82,7 +84,9 @@ def _evaluate(recipe: Recipe, networks: Networks, folder: Path, log: Log) -> Non
         asked = held_out_prompts(recipe, recipe.evaluation.prompts, two_objects)
         pictures = draw_prompts(recipe, networks, [text for _, text in asked])
         contact_sheet(pictures[:64], 8, folder / f"{title.replace(' ', '-')}.png")
-        (folder / f"{title.replace(' ', '-')}.txt").write_text("\n".join(text for _, text in asked[:64]) + "\n", encoding="utf-8")
+        (folder / f"{title.replace(' ', '-')}.txt").write_text(
+            "\n".join(text for _, text in asked[:64]) + "\n", encoding="utf-8"
+        )
         shares = count_right(pictures, [scene for scene, _ in asked])
         lines += [f"{title}, {name}: {share}" for name, share in shares.items()]
     for line in lines:

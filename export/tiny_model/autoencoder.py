@@ -38,7 +38,8 @@ def build_autoencoder(recipe: Recipe) -> AutoencoderKL:
 
 
 def train_autoencoder(recipe: Recipe, folder: Path, log: Log, stop_at: int | None = None) -> AutoencoderKL:
-    """Train, or go on training, and return the network whose scaled latents have mean zero and standard deviation one."""
+    """Train, or go on training, and return the network whose scaled latents have mean zero and standard deviation
+    one."""
     shape = recipe.autoencoder
     steps = sum(phase[2] for phase in shape.phases)
     seed = recipe.seed + shape.seed_offset

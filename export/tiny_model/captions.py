@@ -1,4 +1,5 @@
-"""Scenes to English: many phrasings of the same picture, so that the model listens to words rather than to one template."""
+"""Scenes to English: many phrasings of the same picture, so that the model listens to words rather than to one
+template."""
 
 from collections.abc import Sequence
 
@@ -92,7 +93,9 @@ def _pair(first: Thing, second: Thing, relation: str, rng: np.random.Generator) 
 def _background(background: Background, rng: np.random.Generator) -> str:
     one = _colour(background.first, rng)
     if background.kind == "plain":
-        return _pick((f"{_with_article(one)} background", f"{_with_article(one)} background", f"a plain {one} background"), rng)
+        return _pick(
+            (f"{_with_article(one)} background", f"{_with_article(one)} background", f"a plain {one} background"), rng
+        )
     other = _colour(background.second or background.first, rng)
     if background.kind == "gradient":
         said = f"{background.direction} " if background.direction_said else ""
@@ -110,4 +113,6 @@ def _background(background: Background, rng: np.random.Generator) -> str:
         pattern = _pick(("checkered background", "checkerboard", "checkered background"), rng)
         return _with_article(f"{one} and {other} {pattern}")
     said = f"{background.direction} " if background.direction_said else ""
-    return _pick((f"{said}{one} and {other} stripes", _with_article(f"{said}{one} and {other} striped background")), rng)
+    return _pick(
+        (f"{said}{one} and {other} stripes", _with_article(f"{said}{one} and {other} striped background")), rng
+    )

@@ -1,4 +1,5 @@
-"""More training for the decoder alone, on crops around the things: edges cost it far more steps than anything else costs the encoder."""
+"""More training for the decoder alone, on crops around the things: edges cost it far more steps than anything else
+costs the encoder."""
 
 from dataclasses import dataclass
 from functools import cache
@@ -20,14 +21,17 @@ from onnxflow.export.tiny_model.training import Stage, linear, step_randomness, 
 
 @dataclass(frozen=True, slots=True)
 class Examples:
-    """Pictures [n, h, w, 3], their scaled latents [n, 4, h/8, w/8], and the centre (x, y) of a thing in each, in pixels."""
+    """Pictures [n, h, w, 3], their scaled latents [n, 4, h/8, w/8], and the centre (x, y) of a thing in each, in
+    pixels."""
 
     pictures: NDArray[np.uint8]
     latents: Tensor
     centres: NDArray[np.float64]
 
 
-def train_decoder(recipe: Recipe, network: AutoencoderKL, folder: Path, log: Log, stop_at: int | None = None) -> AutoencoderKL:
+def train_decoder(
+    recipe: Recipe, network: AutoencoderKL, folder: Path, log: Log, stop_at: int | None = None
+) -> AutoencoderKL:
     """Train the decoder of a trained autoencoder, or go on training; the encoder does not change."""
     shape = recipe.decoder
     steps = sum(phase[2] for phase in shape.phases)
@@ -70,12 +74,13 @@ def _examples(recipe: Recipe, network: AutoencoderKL, rng: np.random.Generator) 
 
 
 def _batch(examples: Examples, rng: np.random.Generator, side: int, count: int) -> tuple[Tensor, Tensor]:
-    """Latents [count, 4, side/8, side/8] and images [count, 3, side, side] of crops that hold a thing, at multiples of eight pixels."""
+    """Latents [count, 4, side/8, side/8] and images [count, 3, side, side] of crops that hold a thing, at multiples of
+    eight pixels."""
     last = examples.pictures.shape[1] - side
     latents, crops = [], []
     for index in rng.integers(len(examples.pictures), size=count):
         wanted = (examples.centres[index] - side / 2 + rng.uniform(-16, 16, 2)).clip(0, last)
-        x, y = (int(round(value / 8)) * 8 for value in wanted)
+        x, y = (round(value / 8) * 8 for value in wanted)
         latents.append(examples.latents[index, :, y // 8 : (y + side) // 8, x // 8 : (x + side) // 8])
         crops.append(examples.pictures[index, y : y + side, x : x + side])
     return torch.stack(latents), to_tensor(np.stack(crops))

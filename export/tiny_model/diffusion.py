@@ -30,7 +30,8 @@ def loss_weights(gamma: float) -> Tensor:
 
 @torch.no_grad()
 def draw(predict: Noise, start: Tensor, steps: int) -> Tensor:
-    """Latents from unit noise `start` [b, 4, h, w] by DPM-Solver++ 2M (Lu et al. 2022, algorithm 2), last step first order."""
+    """Latents from unit noise `start` [b, 4, h, w] by DPM-Solver++ 2M (Lu et al. 2022, algorithm 2), last step first
+    order."""
     share = signal_shares()
     times = torch.linspace(STEPS - 1, 0, steps + 1).round().long()[:-1]
     sigmas = torch.cat([((1 - share) / share).sqrt()[times], torch.zeros(1, dtype=torch.float64)])

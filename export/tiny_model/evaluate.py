@@ -50,7 +50,9 @@ def held_out_prompts(recipe: Recipe, count: int, two_objects: float, seed: int =
     return [(scene, caption(scene, rng)) for scene in scenes]
 
 
-def draw_prompts(recipe: Recipe, networks: Networks, prompts: list[str], seed: int = 0, batch: int = 25) -> NDArray[np.uint8]:
+def draw_prompts(
+    recipe: Recipe, networks: Networks, prompts: list[str], seed: int = 0, batch: int = 25
+) -> NDArray[np.uint8]:
     """Pictures [n, size, size, 3] of prompts, with the evaluation's steps and guidance."""
     settings = recipe.evaluation
     size = recipe.data.size // 8
@@ -70,7 +72,9 @@ def count_right(pictures: NDArray[np.uint8], scenes: list[Scene]) -> dict[str, S
     verdicts = [judge(picture, scene) for picture, scene in zip(pictures, scenes, strict=True)]
     new = [verdict for verdict, scene in zip(verdicts, scenes, strict=True) if has_new_pair(scene)]
     old = [verdict for verdict, scene in zip(verdicts, scenes, strict=True) if not has_new_pair(scene)]
-    shares = {name: _share([getattr(verdict, name) for verdict in verdicts]) for name in ("all_right", *Verdict.__slots__)}
+    shares = {
+        name: _share([getattr(verdict, name) for verdict in verdicts]) for name in ("all_right", *Verdict.__slots__)
+    }
     for kind in ("plain", "gradient", "striped", "checkered"):
         of_kind = [v.all_right for v, s in zip(verdicts, scenes, strict=True) if s.background.kind == kind]
         shares[f"all_right, {kind}"] = _share(of_kind)
@@ -85,7 +89,9 @@ def autoencoder_ceiling(recipe: Recipe, network: AutoencoderKL, count: int = 200
     """Shares of right answers on true pictures that only went through the autoencoder, and their PSNR in dB."""
     rng = np.random.default_rng([recipe.seed, 5])
     scenes = [held_out_scene(rng, recipe.data.two_objects) for _ in range(count)]
-    pictures = np.stack([render(scene, jittered_palette(rng, recipe.data.jitter), recipe.data.size) for scene in scenes])
+    pictures = np.stack(
+        [render(scene, jittered_palette(rng, recipe.data.jitter), recipe.data.size) for scene in scenes]
+    )
     again = decode(network, encode(network, pictures))
     error = float(((pictures.astype(float) - again) ** 2).mean())
     return count_right(again, scenes), 10 * float(np.log10(255**2 / error))
@@ -94,7 +100,10 @@ def autoencoder_ceiling(recipe: Recipe, network: AutoencoderKL, count: int = 200
 def contact_sheet(pictures: NDArray[np.uint8], columns: int, path: Path) -> None:
     """Save pictures as one PNG, row by row with a thin grey gap."""
     framed = np.pad(pictures, ((0, 0), (2, 2), (2, 2), (0, 0)), constant_values=128)
-    rows = [np.concatenate(list(framed[start : start + columns]), 1) for start in range(0, len(framed) - columns + 1, columns)]
+    rows = [
+        np.concatenate(list(framed[start : start + columns]), 1)
+        for start in range(0, len(framed) - columns + 1, columns)
+    ]
     Image.fromarray(np.concatenate(rows)).save(path)
 
 

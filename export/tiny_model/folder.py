@@ -16,7 +16,8 @@ NAME = "onnxflow-tiny"
 def save_folder(
     folder: Path, autoencoder: AutoencoderKL, encoder: CLIPTextModel, tokenizer: Tokenizer, unet: UNet2DConditionModel
 ) -> None:
-    """Write model_index.json, scheduler/, text_encoder/, tokenizer/, unet/ and vae/; an older folder is replaced at the end."""
+    """Write model_index.json, scheduler/, text_encoder/, tokenizer/, unet/ and vae/; an older folder is replaced at
+    the end."""
     temporary = folder.with_name(folder.name + ".part")
     shutil.rmtree(temporary, ignore_errors=True)
     unet.save_pretrained(temporary / "unet")

@@ -1,6 +1,8 @@
-"""What a picture shows, decided from its pixels alone: the background is fitted first, what it does not explain are the things.
+"""What a picture shows, decided from its pixels alone: the background is fitted first, what it does not explain are
+the things.
 
-A thing's shape is the template that overlaps it best after both are scaled to the same box, its colour the nearest of the palette.
+A thing's shape is the template that overlaps it best after both are scaled to the same box, its colour the nearest of
+the palette.
 """
 
 from dataclasses import dataclass
@@ -52,7 +54,8 @@ class Sight:
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """Which parts of a wanted scene a picture shows; place, size and direction are None where the caption leaves them open."""
+    """Which parts of a wanted scene a picture shows; place, size and direction are None where the caption leaves them
+    open."""
 
     background: bool
     colours: bool
@@ -91,8 +94,12 @@ def judge(picture: Picture, scene: Scene) -> Verdict:
         background=_background_right(sight, scene),
         colours=same_count and sorted(thing.colour for thing in wanted) == sorted(thing.colour for thing in seen),
         shapes=same_count and sorted(thing.shape for thing in wanted) == sorted(thing.shape for thing in seen),
-        relation=None if scene.relation is None else same_count and all((a.colour, a.shape) == (b.colour, b.shape) for a, b in pairs),
-        place=_agree([(a.place, b.place) for a, b in pairs if a.place is not None], same_count) if wanted[0].place else None,
+        relation=None
+        if scene.relation is None
+        else same_count and all((a.colour, a.shape) == (b.colour, b.shape) for a, b in pairs),
+        place=_agree([(a.place, b.place) for a, b in pairs if a.place is not None], same_count)
+        if wanted[0].place
+        else None,
         size=_agree([(a.size, b.size) for a, b in pairs if a.size is not None], same_count) if wanted[0].size else None,
         direction=sight.direction == scene.background.direction if scene.background.direction_said else None,
     )
@@ -148,7 +155,8 @@ def _nearest(colour: Floats) -> str:
 
 
 def _without_lines(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """The mask without what is thinner than three pixels, such as soft edges between stripes (a morphological opening)."""
+    """The mask without what is thinner than three pixels, such as soft edges between stripes (a morphological
+    opening)."""
     return _grown(~_grown(~mask))
 
 

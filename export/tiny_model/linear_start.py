@@ -1,7 +1,9 @@
 """Starting weights that make an untrained autoencoder a linear one: eightfold averaging inwards, enlarging outwards.
 
-From random weights it takes thousands of steps until colours survive the group normalisations. Here they do from the first
-step: residual branches start at zero, resampling convolutions at the identity, and signals travel as pairs of opposite sign,
+From random weights it takes thousands of steps until colours survive the group normalisations. Here they do from the
+first
+step: residual branches start at zero, resampling convolutions at the identity, and signals travel as pairs of opposite
+sign,
 because SiLU(x) - SiLU(-x) = x. A pair of constants beside them keeps the normalisations from removing the contrast.
 """
 
@@ -16,9 +18,10 @@ _CONSTANT = 2.0
 
 @torch.no_grad()
 def start_linear(network: AutoencoderKL, spread: float) -> None:
-    """Set the weights of a fresh autoencoder in place; `spread` is the latents' noise at the start, in standard deviations."""
+    """Set the weights of a fresh autoencoder in place; `spread` is the latents' noise at the start, in standard
+    deviations."""
     for name, module in network.named_modules():
-        if name.endswith("conv2") or name.endswith("to_out.0"):
+        if name.endswith(("conv2", "to_out.0")):
             _zero(module)
         elif name.endswith("conv_shortcut"):
             _identity(module, window=1)
@@ -48,17 +51,21 @@ def _zero(module: nn.Module) -> None:
 
 
 def _identity(module: nn.Module, window: int) -> None:
-    """Every channel to the one of the same number, averaged over window x window pixels; extra channels keep a weak random start."""
+    """Every channel to the one of the same number, averaged over window x window pixels; extra channels keep a weak
+    random start."""
     assert isinstance(module, nn.Conv2d)
     module.weight *= 0.1
     nn.init.zeros_(_bias(module))
-    first = 0 if window == 2 else module.kernel_size[0] // 2  # the strided convolutions are padded below and on the right
+    first = (
+        0 if window == 2 else module.kernel_size[0] // 2
+    )  # the strided convolutions are padded below and on the right
     for channel in range(min(module.in_channels, module.out_channels)):
         module.weight[channel, channel, first : first + window, first : first + window] += 1 / window**2
 
 
 def _spread_in_pairs(convolution: nn.Conv2d) -> None:
-    """Input channel k to outputs 2k and 2k + 1 with opposite signs, then two constants; the other outputs stay random."""
+    """Input channel k to outputs 2k and 2k + 1 with opposite signs, then two constants; the other outputs stay
+    random."""
     count, middle = convolution.in_channels, convolution.kernel_size[0] // 2
     nn.init.zeros_(convolution.weight[: 2 * count + 2])
     nn.init.zeros_(_bias(convolution))

@@ -1,4 +1,5 @@
-"""The denoiser's data: latents and captions of a pool of random scenes, computed once and kept in files of a thousand."""
+"""The denoiser's data: latents and captions of a pool of random scenes, computed once and kept in files of a
+thousand."""
 
 from dataclasses import dataclass
 from pathlib import Path

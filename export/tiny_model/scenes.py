@@ -1,4 +1,5 @@
-"""What a picture shows, as plain data: a background and one or two coloured shapes; and how such scenes are drawn at random.
+"""What a picture shows, as plain data: a background and one or two coloured shapes; and how such scenes are drawn at
+random.
 
 Held-out scenes are those the training never sees: six colour-shape pairs, and one in sixteen of all other combinations.
 """
@@ -30,7 +31,14 @@ PLACES = tuple((row, column) for row in ROWS for column in COLUMNS)
 BACKGROUNDS = ("plain", "gradient", "striped", "checkered")
 RELATIONS = ("left of", "above")
 NEVER_TRAINED = frozenset(
-    [("red", "heart"), ("orange", "ring"), ("yellow", "diamond"), ("green", "cross"), ("blue", "triangle"), ("white", "star")]
+    [
+        ("red", "heart"),
+        ("orange", "ring"),
+        ("yellow", "diamond"),
+        ("green", "cross"),
+        ("blue", "triangle"),
+        ("white", "star"),
+    ]
 )
 
 BackgroundKind = Literal["plain", "gradient", "striped", "checkered"]
@@ -39,7 +47,8 @@ Direction = Literal["horizontal", "vertical"]
 
 @dataclass(frozen=True, slots=True)
 class Background:
-    """A pattern of one or two colours; direction is the way a gradient runs, or a stripe lies, and is said in the caption or not."""
+    """A pattern of one or two colours; direction is the way a gradient runs, or a stripe lies, and is said in the
+    caption or not."""
 
     kind: BackgroundKind
     first: str
@@ -51,7 +60,8 @@ class Background:
 
 @dataclass(frozen=True, slots=True)
 class Thing:
-    """One coloured shape: centre and radius in pixels of a 128 pixel picture; place and size are None where the caption leaves them open."""
+    """One coloured shape: centre and radius in pixels of a 128 pixel picture; place and size are None where the
+    caption leaves them open."""
 
     shape: str
     colour: str
@@ -105,7 +115,8 @@ def held_out_scene(rng: np.random.Generator, two_objects: float) -> Scene:
 
 
 def hides(background: Background, colour: str) -> bool:
-    """Whether a thing of this colour could not be told from the background: an equal colour, or one near a gradient's way."""
+    """Whether a thing of this colour could not be told from the background: an equal colour, or one near a gradient's
+    way."""
     if colour in (background.first, background.second):
         return True
     if background.kind != "gradient" or background.second is None:

@@ -1,6 +1,8 @@
-"""A small byte-level BPE in CLIP's file format (vocab.json, merges.txt, `</w>` at the end of a word), trained on captions.
+"""A small byte-level BPE in CLIP's file format (vocab.json, merges.txt, `</w>` at the end of a word), trained on
+captions.
 
-Byte pair encoding as in Sennrich et al. (2016), section 3.2; the printable stand-ins for bytes as in GPT-2. Any text can be
+Byte pair encoding as in Sennrich et al. (2016), section 3.2; the printable stand-ins for bytes as in GPT-2. Any text
+can be
 encoded, because all 256 bytes are tokens, inside a word and at its end.
 """
 
@@ -9,11 +11,14 @@ import re
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 
 START, END = "<|startoftext|>", "<|endoftext|>"
 LENGTH = 77
-_WORDS = re.compile(r"<\|startoftext\|>|<\|endoftext\|>|'s|'t|'re|'ve|'m|'ll|'d|[^\W\d_]+|\d|(?:[^\s\w]|_)+", re.IGNORECASE)
+_WORDS = re.compile(
+    r"<\|startoftext\|>|<\|endoftext\|>|'s|'t|'re|'ve|'m|'ll|'d|[^\W\d_]+|\d|(?:[^\s\w]|_)+", re.IGNORECASE
+)
 Pair = tuple[str, str]
 
 
@@ -55,7 +60,7 @@ class Tokenizer:
             return [word]
         tokens = _letters(word)
         while len(tokens) > 1:
-            pairs = set(zip(tokens, tokens[1:], strict=False))
+            pairs = set(pairwise(tokens))
             best = min(pairs, key=lambda pair: self.merges.get(pair, len(self.merges)))
             if best not in self.merges:
                 break
@@ -64,7 +69,8 @@ class Tokenizer:
 
 
 def train_tokenizer(texts: Iterable[str], vocabulary: int) -> Tokenizer:
-    """Learn merges, most frequent first (ties in alphabetical order), until the vocabulary is full or every word is one token."""
+    """Learn merges, most frequent first (ties in alphabetical order), until the vocabulary is full or every word is
+    one token."""
     words = Counter(word for text in texts for word in _WORDS.findall(text.lower()))
     split = {word: _letters(word) for word in words}
     letters = list(_byte_letters().values())
@@ -73,7 +79,7 @@ def train_tokenizer(texts: Iterable[str], vocabulary: int) -> Tokenizer:
     while len(names) + 2 < vocabulary:
         pairs: Counter[Pair] = Counter()
         for word, tokens in split.items():
-            for pair in zip(tokens, tokens[1:], strict=False):
+            for pair in pairwise(tokens):
                 pairs[pair] += words[word]
         if not pairs:
             break
@@ -104,7 +110,8 @@ def _merge(tokens: list[str], pair: Pair) -> list[str]:
 
 
 def _byte_letters() -> dict[int, str]:
-    """A printable letter for every byte: itself where it is printable, else one from U+0100 on. Printable ones come first."""
+    """A printable letter for every byte: itself where it is printable, else one from U+0100 on. Printable ones come
+    first."""
     printable = [*range(ord("!"), ord("~") + 1), *range(0xA1, 0xAC + 1), *range(0xAE, 0xFF + 1)]
     table = {byte: chr(byte) for byte in printable}
     for byte in range(256):

@@ -1,6 +1,8 @@
-"""One resumable training loop for every network: a stage that is killed goes on from its last checkpoint as if nothing had happened.
+"""One resumable training loop for every network: a stage that is killed goes on from its last checkpoint as if nothing
+had happened.
 
-All randomness of a step comes from (seed, stage, step), so a resumed run computes the same weights as one that was never stopped.
+All randomness of a step comes from (seed, stage, step), so a resumed run computes the same weights as one that was
+never stopped.
 """
 
 import math
@@ -33,7 +35,8 @@ class Stage:
 
 
 def train(stage: Stage, loss: Callable[[int], Tensor], log: Log, every: float, stop_at: int | None = None) -> nn.Module:
-    """Train a stage to its end (or to step `stop_at`) and return the network, with averaged weights if it has an `ema` rate.
+    """Train a stage to its end (or to step `stop_at`) and return the network, with averaged weights if it has an `ema`
+    rate.
 
     ValueError if the checkpoint was made with another recipe; FloatingPointError if the loss is no longer a number.
     """

@@ -83,7 +83,9 @@ class ToldCaptions:
         if new:
             fresh = text_states(self._encoder, self._tokenizer, [self._captions[index] for index in new])
             self._known.update(zip(new, fresh.half().unbind(), strict=True))
-        rows = [self._nothing if drop else self._known[index].float() for index, drop in zip(chosen, dropped, strict=True)]
+        rows = [
+            self._nothing if drop else self._known[index].float() for index, drop in zip(chosen, dropped, strict=True)
+        ]
         return torch.stack(rows)
 
 
@@ -91,7 +93,9 @@ def guided(network: UNet2DConditionModel, told: Tensor, nothing: Tensor, guidanc
     """Classifier-free guidance (Ho and Salimans 2022, eq. 6): nothing + guidance * (told - nothing)."""
 
     def predict(x: Tensor, t: Tensor) -> Tensor:
-        both = network(x.repeat(2, 1, 1, 1), t.repeat(2), encoder_hidden_states=torch.cat([nothing.expand_as(told), told]))
+        both = network(
+            x.repeat(2, 1, 1, 1), t.repeat(2), encoder_hidden_states=torch.cat([nothing.expand_as(told), told])
+        )
         without, with_text = both.sample.chunk(2)
         return without + guidance * (with_text - without)
 

@@ -13,6 +13,8 @@ from onnxflow.graph.graph import Graph
 if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
 
+_AT_ONCE = 0.05  # seconds
+
 
 @contextmanager
 def open_progress(graph: Graph, *, quiet: bool, stream: TextIO) -> Iterator[Listener]:
@@ -88,23 +90,30 @@ class _Lines:
 
 
 class _Bars:
-    """A bar a node."""
+    """A bar a node; those of nodes that were done at once disappear again, for a workflow may have thousands."""
 
     def __init__(self, graph: Graph, progress: Progress) -> None:
         self._graph = graph
         self._progress = progress
         self._task: TaskID | None = None
+        self._total = 1
+        self._started = 0.0
 
     def __call__(self, event: Event) -> None:
         if event.type == "executing":
             self.finish()
+            self._started = time.perf_counter()
+            self._total = 1
             self._task = self._progress.add_task(_title(self._graph, event.data["node"]), total=1)
         elif event.type == "progress" and self._task is not None:
-            self._progress.update(self._task, completed=event.data["value"], total=event.data["max"])
+            self._total = event.data["max"]
+            self._progress.update(self._task, completed=event.data["value"], total=self._total)
 
     def finish(self) -> None:
-        """Fill the bar of the node that was running."""
+        """Fill the bar of the node that was running, or take it away."""
         if self._task is not None:
-            task = self._progress.tasks[self._task]
-            self._progress.update(self._task, completed=task.total)
+            if time.perf_counter() - self._started < _AT_ONCE:
+                self._progress.remove_task(self._task)
+            else:
+                self._progress.update(self._task, completed=self._total)
         self._task = None

@@ -13,7 +13,7 @@ from transformers import CLIPTokenizer
 from onnxflow.export.tiny_model.tokenizer import Tokenizer, train_tokenizer
 
 CORPUS = ["a red circle on a blue background", "a red ring, a checkered background", "two circles"]
-SMALL = train_tokenizer(CORPUS, 560)
+SMALL = train_tokenizer(CORPUS, 540)
 REFERENCE = CLIPTokenizer(
     vocab=SMALL.vocabulary,
     merges=list(SMALL.merges),
@@ -26,8 +26,8 @@ def test_the_layout_is_clips() -> None:
     assert SMALL.vocabulary["!"] == 0
     assert SMALL.vocabulary["!</w>"] == 256
     assert "".join(next(iter(SMALL.merges))) == next(name for name, index in SMALL.vocabulary.items() if index == 512)
-    assert (SMALL.start, SMALL.end) == (558, 559)
-    assert len(SMALL.vocabulary) == 560
+    assert (SMALL.start, SMALL.end) == (538, 539)
+    assert len(SMALL.vocabulary) == 540
 
 
 def test_frequent_words_are_one_token() -> None:
@@ -71,5 +71,5 @@ def test_the_files_are_clips(tmp_path: Path) -> None:
 
 
 def test_training_is_deterministic() -> None:
-    again: Tokenizer = train_tokenizer(CORPUS, 560)
+    again: Tokenizer = train_tokenizer(CORPUS, 540)
     assert again == SMALL
