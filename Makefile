@@ -1,7 +1,8 @@
 # `make` lists what there is. The environments are made by pip alone, on Python 3.11 or newer (PYTHON=... names another).
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help demo dev test test-full lint types imports test-runtime test-export test-arm bench-engine bench-sampling bench-start tiny-model compatibility wheel constraints clean
+.PHONY: help demo dev test test-full lint types imports test-runtime test-export test-lowest test-arm bench-engine bench-sampling bench-start tiny-model compatibility wheel constraints clean
+.NOTPARALLEL:
 # A folder called onnxflow/ lies here: with this set, `python -m ...` still finds the installed package.
 export PYTHONSAFEPATH := 1
 
@@ -13,9 +14,9 @@ demo: .venv/ready ## draw workflows/txt2img.json and say where the picture is
 
 test: lint types imports test-runtime test-export ## everything that must pass, in under 15 minutes
 
-test-full: lint types imports ## make test, the slow tests and test-arm, in under 75 minutes
+test-full: lint types imports ## all of make test, the slow tests, test-lowest and test-arm, in under 75 minutes
 	@$(MAKE) --no-print-directory test-runtime test-export PYTEST_FLAGS="-m ''"
-	@$(MAKE) --no-print-directory test-arm
+	@$(MAKE) --no-print-directory test-lowest test-arm
 
 lint: .venv-test/ready ## style and likely mistakes (ruff)
 	.venv-test/bin/ruff check --output-format concise .
@@ -32,6 +33,9 @@ test-runtime: .venv-test/linked ## the tests of the runtime, where PyTorch is no
 
 test-export: .venv-export/linked ## the tests of the exporters, with PyTorch
 	.venv-export/bin/pytest tests/export tests/arch/test_no_torch_at_run_time.py $(PYTEST_FLAGS)
+
+test-lowest: .venv-lowest/linked ## the tests of the runtime with the oldest versions it admits
+	.venv-lowest/bin/pytest --ignore=tests/export $(PYTEST_FLAGS)
 
 test-arm: .venv-test/linked ## draw the demo picture as a Raspberry Pi would, with real ARM wheels (Debian on x86-64)
 	scripts/test-arm .venv-test
@@ -60,24 +64,31 @@ constraints: ## choose the exact versions in constraints/ anew
 	scripts/freeze-constraints
 
 clean: ## remove what make built, environments and caches included
-	rm -rf .venv .venv-test .venv-export .cache build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
+	rm -rf .venv .venv-* .cache build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
 
 .venv/ready: pyproject.toml constraints/runtime.txt scripts/environment
-	scripts/environment .venv ''
+	scripts/environment .venv constraints/runtime.txt ''
 	@touch $@
 
 .venv-test/ready: pyproject.toml constraints/runtime.txt constraints/test.txt scripts/environment
-	scripts/environment .venv-test test,check
+	scripts/environment .venv-test constraints/test.txt test,check
 	@touch $@
 
 .venv-export/ready: pyproject.toml constraints/runtime.txt constraints/test.txt constraints/export.txt scripts/environment
-	scripts/environment .venv-export export,test
+	scripts/environment .venv-export constraints/export.txt export,test
+	@touch $@
+
+.venv-lowest/ready: pyproject.toml constraints/lowest.txt scripts/environment
+	scripts/environment .venv-lowest constraints/lowest.txt test
 	@touch $@
 
 # Never a file: what the tests see is linked anew every time.
-.PHONY: .venv-test/linked .venv-export/linked
+.PHONY: .venv-test/linked .venv-export/linked .venv-lowest/linked
 .venv-test/linked: .venv-test/ready
 	@scripts/link .venv-test
 
 .venv-export/linked: .venv-export/ready
 	@scripts/link .venv-export
+
+.venv-lowest/linked: .venv-lowest/ready
+	@scripts/link .venv-lowest

@@ -104,6 +104,11 @@ class VaeDecoder(nn.Module):
         return image
 
 
+def _example(*shape: int) -> Tensor:
+    """Normal numbers, the same every time: an export must not depend on chance."""
+    return torch.randn(shape, generator=torch.Generator().manual_seed(len(shape)))
+
+
 def text_encoder(network: CLIPTextModel) -> Component:
     """The component `text_encoder`."""
     width, longest = network.config.hidden_size, network.config.max_position_embeddings
@@ -111,7 +116,7 @@ def text_encoder(network: CLIPTextModel) -> Component:
     return Component(
         "text_encoder",
         TextEncoder(network).eval(),
-        {"inputs_embeds": torch.randn(2, longest, width), "eos_index": torch.tensor([5, longest - 1])},
+        {"inputs_embeds": _example(2, longest, width), "eos_index": torch.tensor([5, longest - 1])},
         {"inputs_embeds": ("batch", "tokens", width), "eos_index": ("batch",)},
         {
             "hidden_states": (layers, "batch", "tokens", width),
@@ -129,9 +134,9 @@ def unet(network: UNet2DConditionModel) -> Component:
     told = network.config.cross_attention_dim
     size = 12
     examples = {
-        "sample": torch.randn(2, channels, size, size + 2),
+        "sample": _example(2, channels, size, size + 2),
         "timestep": torch.tensor([10.0, 700.0]),
-        "encoder_hidden_states": torch.randn(2, 77, told),
+        "encoder_hidden_states": _example(2, 77, told),
     }
     inputs: dict[str, Dims] = {
         "sample": ("batch", channels, "height", "width"),
@@ -139,7 +144,7 @@ def unet(network: UNet2DConditionModel) -> Component:
         "encoder_hidden_states": ("batch", "tokens", told),
     }
     for name, shape in residual_shapes(network, 2, size, size + 2).items():
-        examples[name] = torch.randn(shape)
+        examples[name] = _example(*shape)
         inputs[name] = tuple(f"{name}_{axis}" for axis in ("batch", "channels", "height", "width"))
     return Component(
         "unet", Unet(network).eval(), examples, inputs, {"out_sample": ("batch", channels, "height", "width")}
@@ -169,7 +174,7 @@ def vae_encoder(network: AutoencoderKL) -> Component:
     return Component(
         "vae_encoder",
         VaeEncoder(network).eval(),
-        {"image": torch.rand(2, 3, 48, 64) * 2 - 1},
+        {"image": _example(2, 3, 48, 64).clamp(-1, 1)},
         {"image": ("batch", 3, "image_height", "image_width")},
         {"mean": latent, "logvar": latent},
     )
@@ -182,7 +187,7 @@ def vae_decoder(network: AutoencoderKL) -> Component:
     return Component(
         "vae_decoder",
         VaeDecoder(network).eval(),
-        {"latent": torch.randn(2, channels, 6, 8)},
+        {"latent": _example(2, channels, 6, 8)},
         {"latent": ("batch", channels, "height", "width")},
         {"image": ("batch", 3, "image_height", "image_width")},
     )

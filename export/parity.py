@@ -9,7 +9,7 @@ import torch
 
 from onnxflow.cancel import CancelToken
 from onnxflow.export.components import Component
-from onnxflow.providers.session import CPU, OrtGraph, SessionKey
+from onnxflow.providers.session import CPU, SessionKey, load_graph
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +31,7 @@ def max_relative_error(component: Component, path: Path, variant: str = "fp32") 
     with torch.no_grad():
         found = component.module(*component.examples.values())
     expected = found if isinstance(found, tuple) else (found,)
-    graph = OrtGraph(_OneGraph(path), SessionKey("", component.name, variant, CPU))
+    graph = load_graph(_OneGraph(path), SessionKey("", component.name, variant, CPU), CancelToken())
     try:
         given = graph.run({name: value.numpy() for name, value in component.examples.items()}, CancelToken())
     finally:

@@ -6,7 +6,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import diffusers
 import torch
+import transformers
 from diffusers import AutoencoderKL, UNet2DConditionModel
 from torch import nn
 from transformers import CLIPTextModel
@@ -69,12 +71,15 @@ def read_source(folder: Path) -> Source:
             where=str(folder / "model_index.json"),
             hint="this version exports Stable Diffusion 1.x",
         )
+    for logging in (diffusers.utils.logging, transformers.utils.logging):
+        logging.disable_progress_bar()
+        logging.set_verbosity_error()
     encoder = _network(CLIPTextModel, folder / "text_encoder")
     unet = _network(UNet2DConditionModel, folder / "unet")
     vae = _network(AutoencoderKL, folder / "vae")
     _check_family(folder, encoder, unet, vae)
     return Source(
-        name=str(index.get("_name_or_path") or folder.resolve().name),
+        name=Path(str(index.get("_name_or_path") or folder.resolve())).name,
         license=str(index.get("license") or "unknown"),
         text_encoder=encoder,
         unet=unet,
@@ -100,9 +105,7 @@ def _network(kind: Any, folder: Path) -> Any:
     """A network with all its weights, every one a finite number."""
     _json(folder / "config.json", "copy the whole Diffusers folder")
     try:
-        network, info = kind.from_pretrained(
-            str(folder), local_files_only=True, output_loading_info=True, torch_dtype=torch.float32
-        )
+        network, info = kind.from_pretrained(str(folder), local_files_only=True, output_loading_info=True)
     except Exception as error:  # the loaders raise whatever their parsers raise
         reason = (str(error).strip().splitlines() or [type(error).__name__])[0][:300]
         raise ModelError(

@@ -12,13 +12,13 @@ from onnxflow.cancel import CancelToken
 from onnxflow.engine.events import Listener
 from onnxflow.engine.report import RunReport
 from onnxflow.engine.run import interruptible, run_workflow
-from onnxflow.errors import UsageError
+from onnxflow.errors import UsageError, shown
 from onnxflow.models.disk import Disk, Folders
 from onnxflow.models.store import ModelStore
 from onnxflow.nodes.catalog import builtin_catalog
 from onnxflow.providers.session import SessionCache
 from onnxflow.settings import Settings, load_settings
-from onnxflow.workflow.overrides import Override, apply_overrides, apply_seed
+from onnxflow.workflow.overrides import apply_overrides, apply_seed, override
 from onnxflow.workflow.read import read_workflow, workflow_from_document
 
 
@@ -30,6 +30,7 @@ def run(
     models: Sequence[str | os.PathLike[str]] = (),
     input_dir: str | os.PathLike[str] | None = None,
     output_dir: str | os.PathLike[str] | None = None,
+    metadata: bool = True,
     listener: Listener | None = None,
     cancel: CancelToken | None = None,
 ) -> RunReport:
@@ -37,7 +38,8 @@ def run(
 
     ``overrides`` maps "NODE.INPUT" (by id, or by class or title when only one node has it) to a value; ``seed`` sets
     every seed. Pictures are written below ``output_dir`` (default output/) and are in ``report.images`` as uint8 arrays
-    [height, width, channels]. Raises the errors of ``onnxflow.errors``; Ctrl-C raises Cancelled.
+    [height, width, channels]; the files carry the workflow unless ``metadata`` is off. Raises the errors of
+    ``onnxflow.errors``; Ctrl-C raises Cancelled.
     """
     settings = load_settings(
         [Path(folder) for folder in models],
@@ -46,17 +48,25 @@ def run(
         environment=os.environ,
         working_dir=Path.cwd(),
     )
-    loaded = workflow_from_document(workflow) if isinstance(workflow, Mapping) else read_workflow(os.fspath(workflow))
+    if isinstance(workflow, Mapping):
+        loaded = workflow_from_document(dict(workflow))
+    elif isinstance(workflow, (str, os.PathLike)):
+        loaded = read_workflow(os.fspath(workflow))
+    else:
+        raise UsageError(f"a workflow is a path or an object, not {shown(workflow)}")
     catalog = builtin_catalog()
-    loaded = apply_overrides(loaded, [_override(name, value) for name, value in (overrides or {}).items()], catalog)
+    loaded = apply_overrides(loaded, [override(name, value) for name, value in (overrides or {}).items()], catalog)
     if seed is not None:
         loaded, _ = apply_seed(loaded, seed)
     cancel = cancel or CancelToken()
     sessions = SessionCache()
     listeners = (listener,) if listener is not None else ()
+    disk = disk_of(settings)
     try:
         return interruptible(
-            lambda: run_workflow(loaded, catalog, disk_of(settings), sessions, listeners=listeners, cancel=cancel),
+            lambda: run_workflow(
+                loaded, catalog, disk, sessions, listeners=listeners, cancel=cancel, metadata=metadata
+            ),
             cancel,
         )
     finally:
@@ -64,13 +74,7 @@ def run(
 
 
 def disk_of(settings: Settings) -> Disk:
-    """Folders and models for ``settings``. Previews go to a folder below the system's temporary one."""
-    temp = Path(tempfile.gettempdir()) / "onnxflow"
+    """Folders and models for ``settings``. Previews go to a new folder below the system's temporary one."""
+    # A name that nobody can guess: in a shared folder, a link could lie in wait under a known one.
+    temp = Path(tempfile.gettempdir()) / f"onnxflow-{os.urandom(8).hex()}"
     return Disk(Folders(settings.input_dir, settings.output_dir, temp), ModelStore(settings.models))
-
-
-def _override(name: str, value: Any) -> Override:
-    node, dot, input_name = name.rpartition(".")
-    if not dot or not node or not input_name:
-        raise UsageError(f"the override {name!r} is not NODE.INPUT", hint='for example {"3.seed": 7}')
-    return Override(node, input_name, value)

@@ -36,7 +36,7 @@ class NodeRef:
     def __str__(self) -> str:
         name = self.title or self.class_type
         extra = f", {self.class_type}" if self.title and self.title != self.class_type and self.class_type else ""
-        return f"node {self.id} ({name}{extra})" if name else f"node {self.id}"
+        return printable(f"node {self.id} ({name}{extra})" if name else f"node {self.id}")
 
 
 class OnnxflowError(Exception):
@@ -60,13 +60,13 @@ class OnnxflowError(Exception):
 
     def render(self) -> str:
         """The error as lines of text: what, where, next step."""
-        lines = [self.message]
+        lines = [printable(self.message)]
         if self.node is not None:
             lines.append(f"  at: {self.node}")
         if self.where:
-            lines.append(f"  in: {self.where}")
+            lines.append(f"  in: {printable(self.where)}")
         if self.hint:
-            lines.append(f"  try: {self.hint}")
+            lines.append(f"  try: {printable(self.hint)}")
         return "\n".join(lines)
 
     def __str__(self) -> str:
@@ -92,8 +92,9 @@ class Problem:
     def render(self) -> str:
         """The problem as lines of text."""
         head = f"{self.node}: " if self.node else ""
-        text = f"{head}{self.message}" + (f": {self.details}" if self.details else "") + f"  [{self.code}]"
-        return text + (f"\n  try: {self.hint}" if self.hint else "")
+        text = f"{self.message}" + (f": {self.details}" if self.details else "")
+        hint = f"\n  try: {printable(self.hint)}" if self.hint else ""
+        return f"{head}{printable(text)}  [{self.code}]{hint}"
 
 
 class WorkflowError(OnnxflowError):
@@ -169,6 +170,13 @@ class Cancelled(OnnxflowError):
 
     def __init__(self, message: str = "cancelled", *, where: str = "", hint: str = "") -> None:
         super().__init__(message, where=where, hint=hint)
+
+
+def printable(text: str) -> str:
+    """``text`` on one line without control characters: a node's title must not write to the terminal as it likes."""
+    if text.isprintable():
+        return text
+    return "".join(c if c.isprintable() else c.encode("unicode_escape", "surrogatepass").decode() for c in text)
 
 
 def shown(value: Any, limit: int = 120) -> str:

@@ -39,19 +39,19 @@ def load_settings(
     it are relative to it.
     """
     for folder in models:
-        if not folder.is_dir():
+        if not _is_dir(folder):
             raise UsageError(
                 f"--models {folder}: there is no such folder", hint="name a folder that holds checkpoints/"
             )
     listed = environment.get(MODELS_VARIABLE, "")
-    from_environment = [Path(part) for part in listed.split(os.pathsep) if part]
+    from_environment = [Path(os.path.expanduser(part)) for part in listed.split(os.pathsep) if part]
     for folder in from_environment:
-        if not folder.is_dir():
+        if not _is_dir(folder):
             raise UsageError(f"{MODELS_VARIABLE} names {folder}, which is no folder", hint="correct or unset it")
     from_file = _read_file(environment, working_dir)
     roots = [*models, *from_environment, *from_file.get("models", ())]
     default = working_dir / "models"
-    if default.is_dir():
+    if _is_dir(default):
         roots.append(default)
     return Settings(
         models=tuple(dict.fromkeys(root.absolute() for root in roots)),
@@ -68,14 +68,15 @@ def user_file(environment: Mapping[str, str]) -> Path:
 
 def _read_file(environment: Mapping[str, str], working_dir: Path) -> dict[str, Any]:
     for path in (working_dir / FILE_NAME, user_file(environment)):
-        if path.is_file():
+        try:
+            document = tomllib.loads(path.read_text(encoding="utf-8"))
             break
+        except (FileNotFoundError, NotADirectoryError):
+            continue
+        except (tomllib.TOMLDecodeError, ValueError, OSError, RecursionError) as error:
+            raise UsageError(f"the configuration file cannot be read: {error}", where=str(path)) from None
     else:
         return {}
-    try:
-        document = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError, OSError) as error:
-        raise UsageError(f"the configuration file cannot be read: {error}", where=str(path)) from None
     for key in document:
         if key not in _KEYS:
             raise UsageError(
@@ -92,6 +93,14 @@ def _read_file(environment: Mapping[str, str], working_dir: Path) -> dict[str, A
         folders = [path.parent / os.path.expanduser(text) for text in texts]
         found[key] = folders if key == "models" else folders[0]
     for folder in found.get("models", ()):
-        if not folder.is_dir():
+        if not _is_dir(folder):
             raise UsageError(f"the configuration file names {folder}, which is no folder", where=str(path))
     return found
+
+
+def _is_dir(path: Path) -> bool:
+    """Whether ``path`` is a folder; a name that the system refuses is none."""
+    try:
+        return path.is_dir()
+    except (OSError, ValueError):
+        return False

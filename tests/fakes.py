@@ -141,7 +141,7 @@ class FakeLoader:
         self.loaded: list[str] = []
         self.graphs: dict[str, FakeGraph] = {}
 
-    def __call__(self, source: ModelSource, key: SessionKey) -> FakeGraph:
+    def __call__(self, source: ModelSource, key: SessionKey, cancel: CancelToken) -> FakeGraph:
         self.loaded.append(key.component)
         graph = self.graphs[key.component] = FakeGraph(getattr(self, key.component))
         return graph
@@ -174,7 +174,7 @@ class FakeLoader:
 def no_sessions() -> SessionCache:
     """A session cache that must not be asked."""
 
-    def load(source: ModelSource, key: SessionKey) -> FakeGraph:
+    def load(source: ModelSource, key: SessionKey, cancel: CancelToken) -> FakeGraph:
         raise AssertionError(f"{key.component} was loaded")
 
     return SessionCache(load)

@@ -22,7 +22,7 @@ def test_pictures_come_back_as_arrays_and_files(tmp_path: Path) -> None:
     assert [image.shape for image in report.images] == [(128, 128, 3), (128, 128, 3)]
     assert [image.dtype for image in report.images] == [np.uint8, np.uint8]
     assert [file.path.name for file in report.saved] == ["onnxflow_00001_.png", "onnxflow_00002_.png"]
-    assert events[-1].type == "execution_success"
+    assert events[-2].type == "execution_success"
     assert {use.component: use.device for use in report.sessions} == {
         "text_encoder": "cpu",
         "unet": "cpu",

@@ -13,6 +13,7 @@ import torch
 from onnxflow.export.folder import export_folder
 from onnxflow.export.tiny_model.autoencoder import train_autoencoder
 from onnxflow.export.tiny_model.config import RECIPE, Recipe, read_recipe
+from onnxflow.export.tiny_model.decoder import train_decoder
 from onnxflow.export.tiny_model.evaluate import (
     Networks,
     autoencoder_ceiling,
@@ -27,7 +28,7 @@ from onnxflow.export.tiny_model.text import make_tokenizer, train_text_encoder
 from onnxflow.export.tiny_model.training import write_atomically
 from onnxflow.export.tiny_model.unet import train_unet
 
-STAGES = ("autoencoder", "text", "unet", "export", "evaluate")
+STAGES = ("autoencoder", "decoder", "text", "unet", "export", "evaluate")
 
 
 def main(arguments: list[str]) -> int:
@@ -62,6 +63,9 @@ def run(recipe: Recipe, folder: Path, last: str = STAGES[-1]) -> None:
     autoencoder = train_autoencoder(recipe, folder, log)
     if last == "autoencoder":
         return
+    train_decoder(recipe, autoencoder, folder, log)
+    if last == "decoder":
+        return
     tokenizer = make_tokenizer(recipe)
     encoder = train_text_encoder(recipe, tokenizer, folder, log)
     if last == "text":
@@ -78,7 +82,7 @@ def run(recipe: Recipe, folder: Path, last: str = STAGES[-1]) -> None:
 
 def _evaluate(recipe: Recipe, networks: Networks, folder: Path, log: Log) -> None:
     lines = []
-    ceiling, decibels = autoencoder_ceiling(recipe, networks.autoencoder)
+    ceiling, decibels = autoencoder_ceiling(recipe, networks.autoencoder, recipe.evaluation.prompts)
     lines.append(f"autoencoder: {decibels:.1f} dB, all right {ceiling['all_right']}")
     for title, two_objects in (("one object", 0.0), ("two objects", 1.0)):
         asked = held_out_prompts(recipe, recipe.evaluation.prompts, two_objects)

@@ -60,7 +60,9 @@ def train_autoencoder(recipe: Recipe, folder: Path, log: Log, stop_at: int | Non
     stage = Stage("autoencoder", folder / "autoencoder.pt", depends, network, optimiser, linear(steps, 50), steps)
     train(stage, loss, log, recipe.machine.checkpoint_every, stop_at)
     network = network.to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]
-    _normalise_latents(network, to_tensor(_pictures(recipe, np.random.default_rng(seed + 1000), 512, wild=0.0)))
+    normalise_latents(
+        network, to_tensor(_pictures(recipe, np.random.default_rng(seed + 1000), min(512, shape.pool), wild=0.0))
+    )
     return network
 
 
@@ -134,7 +136,7 @@ def picture_loss(drawn: Tensor, wanted: Tensor, gradient_weight: float) -> Tenso
 
 
 @torch.no_grad()
-def _normalise_latents(network: AutoencoderKL, images: Tensor) -> None:
+def normalise_latents(network: AutoencoderKL, images: Tensor) -> None:
     """Fold the latents' mean and spread into the 1x1 convolutions beside them; the pictures stay the same."""
     means = torch.cat([network.encode(part).latent_dist.mean for part in images.split(32)])
     mean, spread = means.mean((0, 2, 3)), means.std((0, 2, 3)) * LATENT_SCALE

@@ -43,6 +43,7 @@ class DecoderRecipe:
     pool: int
     wild: float
     phases: tuple[tuple[int, int, int], ...]
+    rounds: int
     learning_rate: float
     noise: float
     gradient_weight: float

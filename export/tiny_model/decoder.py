@@ -34,7 +34,9 @@ def train_decoder(
 ) -> AutoencoderKL:
     """Train the decoder of a trained autoencoder, or go on training; the encoder does not change."""
     shape = recipe.decoder
-    steps = sum(phase[2] for phase in shape.phases)
+    round_steps = sum(phase[2] for phase in shape.phases)
+    steps = shape.rounds * round_steps
+    falling = linear(round_steps, 50)
     seed = recipe.seed + shape.seed_offset
 
     @cache
@@ -48,13 +50,16 @@ def train_decoder(
 
     def loss(step: int) -> Tensor:
         rng = step_randomness(seed, step)
-        latents, images = _batch(examples(), rng, *phase_at(shape.phases, step))
+        latents, images = _batch(examples(), rng, *phase_at(shape.phases, step % round_steps))
         noisy = latents + shape.noise * torch.randn_like(latents)
         return picture_loss(network.decode(noisy / LATENT_SCALE).sample, images, shape.gradient_weight)
 
+    def rate(step: int) -> float:
+        return falling(step % round_steps) / (1 + step // round_steps)
+
     optimiser = torch.optim.AdamW(trained.parameters(), lr=shape.learning_rate, betas=(0.9, 0.99), weight_decay=1e-3)
     depends = repr((recipe.seed, recipe.data.size, recipe.data.two_objects, recipe.autoencoder, shape))
-    stage = Stage("decoder", folder / "decoder.pt", depends, trained, optimiser, linear(steps, 50), steps)
+    stage = Stage("decoder", folder / "decoder.pt", depends, trained, optimiser, rate, steps)
     train(stage, loss, log, recipe.machine.checkpoint_every, stop_at)
     trained.to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]
     return network.eval()

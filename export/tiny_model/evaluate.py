@@ -85,7 +85,7 @@ def count_right(pictures: NDArray[np.uint8], scenes: list[Scene]) -> dict[str, S
     }
 
 
-def autoencoder_ceiling(recipe: Recipe, network: AutoencoderKL, count: int = 200) -> tuple[dict[str, Share], float]:
+def autoencoder_ceiling(recipe: Recipe, network: AutoencoderKL, count: int) -> tuple[dict[str, Share], float]:
     """Shares of right answers on true pictures that only went through the autoencoder, and their PSNR in dB."""
     rng = np.random.default_rng([recipe.seed, 5])
     scenes = [held_out_scene(rng, recipe.data.two_objects) for _ in range(count)]
@@ -99,6 +99,7 @@ def autoencoder_ceiling(recipe: Recipe, network: AutoencoderKL, count: int = 200
 
 def contact_sheet(pictures: NDArray[np.uint8], columns: int, path: Path) -> None:
     """Save pictures as one PNG, row by row with a thin grey gap."""
+    columns = min(columns, len(pictures))
     framed = np.pad(pictures, ((0, 0), (2, 2), (2, 2), (0, 0)), constant_values=128)
     rows = [
         np.concatenate(list(framed[start : start + columns]), 1)

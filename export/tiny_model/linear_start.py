@@ -67,6 +67,8 @@ def _spread_in_pairs(convolution: nn.Conv2d) -> None:
     """Input channel k to outputs 2k and 2k + 1 with opposite signs, then two constants; the other outputs stay
     random."""
     count, middle = convolution.in_channels, convolution.kernel_size[0] // 2
+    if convolution.out_channels < 2 * count + 2:
+        raise ValueError(f"a linear start needs at least {2 * count + 2} channels, not {convolution.out_channels}")
     nn.init.zeros_(convolution.weight[: 2 * count + 2])
     nn.init.zeros_(_bias(convolution))
     for channel in range(count):

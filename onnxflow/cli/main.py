@@ -1,60 +1,60 @@
-"""The program ``onnxflow``: its commands, and how an error becomes lines on stderr and an exit code."""
+"""The program ``onnxflow``: how any error becomes lines on stderr and an exit code."""
 
 from __future__ import annotations
 
+import os
 import sys
-import traceback
-
-import typer
-
-from onnxflow import __version__
-from onnxflow.cli.export import export
-from onnxflow.cli.run import run
-from onnxflow.errors import Cancelled, OnnxflowError
-
-EXIT_CODES = """Exit codes: 0 ok, 1 failed, 2 invalid workflow or flags, 3 provider, 4 out of memory, 130 cancelled."""
-
-app = typer.Typer(
-    name="onnxflow",
-    help="Run saved image-generation workflows (ComfyUI JSON) through ONNX Runtime, without PyTorch.",
-    epilog=EXIT_CODES,
-    no_args_is_help=True,
-    add_completion=False,
-    rich_markup_mode=None,
-    context_settings={"help_option_names": ["-h", "--help"]},
-)
-app.command()(run)
-app.command()(export)
-
-
-def _version(wanted: bool) -> None:
-    if wanted:
-        typer.echo(f"onnxflow {__version__}")
-        raise typer.Exit
-
-
-@app.callback()
-def options(
-    version: bool = typer.Option(False, "--version", callback=_version, is_eager=True, help="Print the version."),
-) -> None:
-    """Run saved image-generation workflows (ComfyUI JSON) through ONNX Runtime, without PyTorch."""
 
 
 def main() -> None:
-    """Run the command line; every error of ours ends as text on stderr and the exit code of its kind."""
+    """Run the command line; every error ends as text on stderr and the exit code of its kind."""
+    _mend_streams()
+    try:
+        # Imported here, so that a Ctrl-C while modules load is as quiet as any other.
+        from onnxflow.cli.app import app
+        from onnxflow.errors import Cancelled, OnnxflowError
+    except KeyboardInterrupt:
+        _leave("cancelled", 130)
     try:
         app()
+        sys.stdout.flush()
     except Cancelled:
-        print("cancelled", file=sys.stderr)
-        sys.exit(Cancelled.exit_code)
+        _leave("cancelled", Cancelled.exit_code)
     except KeyboardInterrupt:
-        sys.exit(Cancelled.exit_code)
+        # A second Ctrl-C, while a network runs or loads: without its threads' consent.
+        _leave("cancelled", Cancelled.exit_code)
     except BrokenPipeError:
-        # The reader of our output went away (`onnxflow ... | head`): nothing is left to say.
-        sys.stderr.close()
-        sys.exit(1)
+        _leave("", 1)  # the reader of our output went away (`onnxflow ... | head`): nothing is left to say
     except OnnxflowError as error:
-        if "-v" in sys.argv or "--verbose" in sys.argv:
-            traceback.print_exception(error)
         print(f"error: {error.render()}", file=sys.stderr)
         sys.exit(error.exit_code)
+    except OSError as error:
+        _leave(f"error: cannot write the output: {error.strerror or error}", 1)
+    except Exception as error:
+        print(
+            f"error: internal error: {type(error).__name__}: {error}\n"
+            "  try: run with -v, and report what it prints with the workflow",
+            file=sys.stderr,
+        )
+        sys.exit(1)
+
+
+def _mend_streams() -> None:
+    """Closed streams become empty ones, and no path is unprintable: a cron job has neither a terminal nor a locale."""
+    if sys.stdout is None:
+        sys.stdout = open(os.devnull, "w")  # noqa: SIM115
+    if sys.stderr is None:
+        sys.stderr = open(os.devnull, "w")  # noqa: SIM115
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):
+            unicode = (stream.encoding or "").lower().replace("-", "").startswith("utf")
+            stream.reconfigure(errors="surrogateescape" if unicode else "backslashreplace")
+
+
+def _leave(message: str, code: int) -> None:
+    """End at once, whatever threads are still running and whatever the streams still hold."""
+    try:
+        if message:
+            print(message, file=sys.stderr, flush=True)
+    finally:
+        os._exit(code)

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, TextIO
 
 from onnxflow.engine.events import Event, Listener
+from onnxflow.errors import printable
 from onnxflow.graph.graph import Graph
 
 if TYPE_CHECKING:
@@ -39,7 +40,7 @@ def open_progress(graph: Graph, *, quiet: bool, stream: TextIO) -> Iterator[List
         )
 
         columns = (
-            TextColumn("{task.description}"),
+            TextColumn("{task.description}", markup=False),
             BarColumn(bar_width=30),
             MofNCompleteColumn(),
             TimeElapsedColumn(),
@@ -58,7 +59,7 @@ def _silent(event: Event) -> None:
 
 def _title(graph: Graph, node_id: str) -> str:
     node = graph.nodes[node_id]
-    return f"{node.title or node.class_type} ({node_id})"
+    return printable(f"{node.title or node.class_type} ({node_id})")
 
 
 class _Lines:
@@ -74,12 +75,10 @@ class _Lines:
     def __call__(self, event: Event) -> None:
         if event.type == "executing":
             self.finish()
-            self._current = event.data["node"]
+            self._current = event.data["node"] or ""
             self._started = time.perf_counter()
         elif event.type == "progress":
             self._steps = f", {event.data['value']} of {event.data['max']} steps" if event.data["max"] > 1 else ""
-        elif event.type == "execution_success":
-            self.finish()
 
     def finish(self) -> None:
         """Write the line of the node that was running."""
@@ -102,6 +101,8 @@ class _Bars:
     def __call__(self, event: Event) -> None:
         if event.type == "executing":
             self.finish()
+            if event.data["node"] is None:
+                return
             self._started = time.perf_counter()
             self._total = 1
             self._task = self._progress.add_task(_title(self._graph, event.data["node"]), total=1)

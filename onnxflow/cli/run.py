@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
-
-if TYPE_CHECKING:
-    from onnxflow.workflow.workflow import Workflow
 
 MAX_SEED = 2**64 - 1
 
@@ -38,81 +35,41 @@ def run(
 ) -> None:
     """Run a saved workflow: progress on stderr, the paths of saved files on stdout."""
     # Everything heavy is imported here, so that --help and --version answer at once.
-    import os
-    import sys
+    from onnxflow.errors import Cancelled
 
-    from onnxflow.api import disk_of
-    from onnxflow.cancel import CancelToken
-    from onnxflow.cli.json_events import JsonEvents
-    from onnxflow.cli.progress import open_progress
-    from onnxflow.cli.summary import print_details, print_summary
-    from onnxflow.engine.cache import ResultCache
-    from onnxflow.engine.run import interruptible, run_workflow
-    from onnxflow.errors import OnnxflowError
-    from onnxflow.nodes.catalog import builtin_catalog
-    from onnxflow.providers.session import SessionCache
-    from onnxflow.settings import load_settings
-    from onnxflow.workflow.overrides import apply_overrides, parse_override
-    from onnxflow.workflow.read import read_workflow
-
-    json_events = JsonEvents(sys.stdout) if json_ else None
-    cancel = CancelToken()
-    sessions = SessionCache()
     try:
-        overrides = [parse_override(text) for text in set_ or ()]
-        settings = load_settings(models or (), input_dir, output_dir, environment=os.environ, working_dir=Path.cwd())
-        catalog = builtin_catalog()
-        base = apply_overrides(read_workflow(workflow), overrides, catalog)
-        cache = ResultCache() if count > 1 else None
-        disk = disk_of(settings)
-        for turn in range(count):
-            current = _with_seeds(base, seed, turn, count, say=not quiet)
-            with open_progress(current.graph, quiet=quiet, stream=sys.stderr) as progress:
-                listeners = [progress, *([json_events] if json_events else [])]
-                report = interruptible(
-                    lambda current=current, listeners=listeners: run_workflow(  # type: ignore[misc]
-                        current,
-                        catalog,
-                        disk,
-                        sessions,
-                        cache=cache,
-                        listeners=listeners,
-                        cancel=cancel,
-                        metadata=metadata,
-                    ),
-                    cancel,
-                )
-            if json_events:
-                json_events.report(report)
-            else:
-                for file in report.saved:
-                    print(file.path, flush=True)
-            if verbose:
-                print_details(report, sys.stderr)
-            if not quiet:
-                print_summary(report, sys.stderr)
-    except OnnxflowError as error:
-        if json_events:
+        _run(workflow, output_dir, input_dir, models, set_, seed, count, json_, metadata, quiet, verbose)
+    except KeyboardInterrupt:  # while modules load, or the second one
+        raise Cancelled() from None
+
+
+def _run(
+    workflow: Path,
+    output_dir: Path | None,
+    input_dir: Path | None,
+    models: list[Path] | None,
+    sets: list[str] | None,
+    seed: int | None,
+    count: int,
+    json: bool,
+    metadata: bool,
+    quiet: bool,
+    verbose: bool,
+) -> None:
+    import sys
+    import traceback
+
+    from onnxflow.cli.json_events import JsonEvents
+    from onnxflow.cli.turns import Turns
+    from onnxflow.errors import OnnxflowError
+
+    json_events = JsonEvents(sys.stdout) if json else None
+    try:
+        turns = Turns(workflow, sets or [], seed, count, models or [], input_dir, output_dir, metadata=metadata)
+        turns.run(json_events, quiet=quiet, verbose=verbose)
+    except Exception as error:
+        if verbose:
+            traceback.print_exception(error)
+        if json_events and isinstance(error, OnnxflowError):
             json_events.error(error)
         raise
-    finally:
-        sessions.close()
-
-
-def _with_seeds(base: Workflow, seed: int | None, turn: int, count: int, *, say: bool) -> Workflow:
-    """The workflow of one turn: with ``seed`` everywhere if given, then every seed raised by ``turn``."""
-    from onnxflow.workflow.overrides import apply_seed, raise_seeds, seeds
-
-    current = base
-    if seed is not None:
-        current, changed = apply_seed(base, seed)
-        if say and turn == 0:
-            typer.echo(
-                f"seed {seed} for {', '.join(changed)}" if changed else "the workflow has no seed to set", err=True
-            )
-    if count > 1:
-        current = raise_seeds(current, turn)
-        if say:
-            used = ", ".join(f"{name}={value}" for name, value in seeds(current).items())
-            typer.echo(f"run {turn + 1} of {count}" + (f": {used}" if used else ": no seed to raise"), err=True)
-    return current

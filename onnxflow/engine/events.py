@@ -1,4 +1,7 @@
-"""What happens during a run, named and shaped as ComfyUI's WebSocket messages (contract D)."""
+"""What happens during a run, in those of ComfyUI's WebSocket messages that concern one run (contract D).
+
+Left out are ``status`` and ``progress_state``, which a server adds.
+"""
 
 from __future__ import annotations
 
@@ -6,10 +9,14 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from onnxflow.values import SavedFile
+
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """One message. ``type`` is one of the names below, ``data`` is JSON, ``preview`` draws a picture when called.
+    """One message. ``type`` is one of the names below, ``data`` is JSON.
+
+    ``preview`` draws a picture when called; ``saved`` are the files behind an ``executed`` message.
 
     execution_start · execution_cached {nodes} · executing {node} · progress {value, max, node}
     · executed {node, output} · execution_success · execution_error {node_id, exception_message ...}
@@ -19,6 +26,15 @@ class Event:
     type: str
     data: Mapping[str, Any]
     preview: Callable[[], Any] | None = None
+    saved: tuple[SavedFile, ...] = ()
 
 
 Listener = Callable[[Event], None]
+
+
+class ListenerFailed(BaseException):
+    """A listener raised ``error``. Not an Exception, so that no node takes it for its own failure."""
+
+    def __init__(self, error: Exception) -> None:
+        super().__init__(error)
+        self.error = error

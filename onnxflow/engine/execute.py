@@ -5,39 +5,53 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from onnxflow.cancel import CancelToken
 from onnxflow.engine.cache import Result, ResultCache
-from onnxflow.engine.events import Event, Listener
+from onnxflow.engine.events import Event, Listener, ListenerFailed
 from onnxflow.engine.invoke import invoke
 from onnxflow.engine.plan import Plan, Step
 from onnxflow.errors import MemoryLimitError, NodeError, NodeRef, OnnxflowError
 from onnxflow.models.disk import Disk
-from onnxflow.providers.session import SessionCache
+from onnxflow.providers.session import SessionLease
 from onnxflow.values import HANDLES, Handle, SavedFile, Session
 from onnxflow.workflow.workflow import Workflow
 
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """What one execution works with."""
+    """What one execution works with.
+
+    ``volatile`` names the nodes that the caller will run again with other values: their results are not kept in
+    ``cache``, and the sessions they use stay open.
+    """
 
     run_id: str
     workflow: Workflow
     disk: Disk
-    sessions: SessionCache
+    sessions: SessionLease
     cancel: CancelToken
     cache: ResultCache | None = None
     listeners: Sequence[Listener] = ()
     metadata: bool = True
+    volatile: frozenset[str] = frozenset()
 
-    def emit(self, type_: str, data: Mapping[str, Any], preview: Callable[[], Any] | None = None) -> None:
-        """Tell every listener."""
-        event = Event(type_, {**data, "prompt_id": self.run_id}, preview)
+    def emit(
+        self,
+        type_: str,
+        data: Mapping[str, Any],
+        preview: Callable[[], Any] | None = None,
+        saved: tuple[SavedFile, ...] = (),
+    ) -> None:
+        """Tell every listener; ListenerFailed when one of them raises."""
+        event = Event(type_, {**data, "prompt_id": self.run_id}, preview, saved)
         for listener in self.listeners:
-            listener(event)
+            try:
+                listener(event)
+            except Exception as error:
+                raise ListenerFailed(error) from error
 
 
 class NodeContext:
@@ -58,7 +72,7 @@ class NodeContext:
         return self._run.metadata
 
     def session(self, handle: Handle, component: str) -> Session:
-        return self._run.sessions.get(handle.source, component, self._run.cancel)
+        return self._run.sessions.get(handle.source, component)
 
     def progress(self, value: int, total: int, preview: Callable[[], Any] | None = None) -> None:
         if self._run.listeners:
@@ -69,49 +83,22 @@ class NodeContext:
         self._run.cancel.check()
 
 
-@dataclass(frozen=True, slots=True)
-class Executed:
-    """What running a plan gave."""
+@dataclass(slots=True)
+class Outcome:
+    """What a run has done so far, filled while it goes on so that an error can say how far it came."""
 
-    saved: tuple[SavedFile, ...]
-    node_seconds: Mapping[int, float]
+    saved: list[SavedFile] = field(default_factory=list)
+    node_seconds: dict[int, float] = field(default_factory=dict)
+    executed: list[str] = field(default_factory=list)
 
 
-def execute(plan: Plan, run: Run) -> Executed:
-    """Run every needed step of ``plan``.
+def execute(plan: Plan, run: Run, outcome: Outcome) -> None:
+    """Run every needed step of ``plan``, writing what is done into ``outcome``.
 
     Raises the first error, naming its node; results finished before it stay in the cache, so that the next run resumes.
     """
-    values: list[list[Any] | None] = [None] * len(plan.readers)
-    readers = list(plan.readers)
-    handles: Counter[tuple[str, tuple[str, ...]]] = Counter()
-    saved: list[SavedFile] = []
-    seconds: dict[int, float] = {}
-    shows = bool(run.listeners)
-    kept: dict[int, Result] = {}  # of output nodes, for their twins
-
-    def store(step: Step, result: Result) -> None:
-        for place, output in enumerate(result.outputs, step.first):
-            if readers[place] or run.cache is not None:
-                values[place] = output
-                for value in output:
-                    if isinstance(value, HANDLES):
-                        handles[_components(value)] += 1
-
-    def drop(place: int) -> None:
-        dropped = values[place]
-        values[place] = None
-        for value in dropped or ():
-            if isinstance(value, HANDLES):
-                handles[_components(value)] -= 1
-                if not handles[_components(value)]:
-                    run.sessions.release(*_components(value))
-
-    def read(place: int) -> list[Any]:
-        found = values[place]
-        assert found is not None, "a value was dropped before its last reader"
-        return found
-
+    values = _Values(plan, run)
+    shown: dict[int, Result] = {}  # of output nodes, for their twins
     for position, step in enumerate(plan.steps):
         if not step.needed:
             continue
@@ -119,54 +106,97 @@ def execute(plan: Plan, run: Run) -> Executed:
         node = step.call.node
         known = run.cache.get(step.key) if step.cached and run.cache is not None else None
         if known is not None:
-            store(step, known)
-            kept[position] = known
-            _announce(run, step, known)
-            continue
-        if step.twin >= 0:
-            if step.twin in kept:
-                _announce(run, step, kept[step.twin])
-            twin = plan.steps[step.twin]
-            for slot in range(len(step.call.spec.outputs)):
-                values[step.first + slot] = read(twin.first + slot)
-                for value in read(twin.first + slot):
-                    if isinstance(value, HANDLES):
-                        handles[_components(value)] += 1
-                _done_reading(twin.first + slot, readers, drop, run)
-            continue
-        if shows:
-            run.emit("executing", {"node": node.id, "display_node": node.id})
-        started = time.perf_counter()
-        linked = {name: read(place) for name, place in step.links}
-        result = _invoke(step, run, linked)
-        del linked
-        seconds[position] = time.perf_counter() - started
-        saved += result.saved
-        if run.cache is not None:
-            run.cache.put(step.key, result)
-        store(step, result)
+            result = known
+        elif step.twin >= 0:
+            result = shown.get(step.twin) or values.copy_of(plan.steps[step.twin], step)
+        else:
+            if run.listeners:
+                run.emit("executing", {"node": node.id, "display_node": node.id})
+            started = time.perf_counter()
+            result = _invoke(step, run, values.linked(step))
+            outcome.node_seconds[position] = time.perf_counter() - started
+            outcome.saved += result.saved
+            outcome.executed.append(node.id)
+            if run.cache is not None and node.id not in run.volatile:
+                run.cache.put(step.key, result)
+        values.store(step, result)
         if step.call.spec.output_node:
-            kept[position] = result
-            _announce(run, step, result)
-        for _, place in step.links:
-            _done_reading(place, readers, drop, run)
-    return Executed(tuple(saved), seconds)
+            shown[position] = result
+            if run.listeners:
+                data = {"node": node.id, "display_node": node.id, "output": dict(result.ui)}
+                run.emit("executed", data, saved=result.saved)
+        if known is None:
+            values.finish_reading(step, plan)
 
 
-def _done_reading(place: int, readers: list[int], drop: Callable[[int], None], run: Run) -> None:
-    readers[place] -= 1
-    if not readers[place] and run.cache is None:
-        drop(place)
+class _Values:
+    """The values between steps: each is dropped after its last reader, and with a model's last handle its sessions."""
+
+    def __init__(self, plan: Plan, run: Run) -> None:
+        self._values: list[list[Any] | None] = [None] * len(plan.readers)
+        self._readers = list(plan.readers)
+        self._run = run
+        self._handles: Counter[tuple[str, tuple[str, ...]]] = Counter()
+        self._kept_open: set[tuple[str, tuple[str, ...]]] = set()
+
+    def linked(self, step: Step) -> dict[str, list[Any]]:
+        """The values of the step's links by input name."""
+        found = {name: self._read(place) for name, place in step.links}
+        if step.call.node.id in self._run.volatile:
+            self._kept_open.update(_components(v) for values in found.values() for v in values if _is_handle(v))
+        return found
+
+    def copy_of(self, twin: Step, step: Step) -> Result:
+        """The result of ``twin`` where it is still read, as the result of ``step``."""
+        count = len(step.call.spec.outputs)
+        return Result(tuple(self._values[twin.first + slot] or [] for slot in range(count)))
+
+    def store(self, step: Step, result: Result) -> None:
+        """Keep the outputs that somebody will read."""
+        for place, output in enumerate(result.outputs, step.first):
+            if self._readers[place]:
+                self._values[place] = output
+                for value in output:
+                    if _is_handle(value):
+                        self._handles[_components(value)] += 1
+
+    def finish_reading(self, step: Step, plan: Plan) -> None:
+        """The step has read its inputs: drop those that nobody else will read."""
+        if step.twin >= 0:
+            twin = plan.steps[step.twin]
+            places = [twin.first + slot for slot in range(len(step.call.spec.outputs)) if self._twin_read(step, slot)]
+        else:
+            places = [place for _, place in step.links]
+        for place in places:
+            self._readers[place] -= 1
+            if not self._readers[place]:
+                self._drop(place)
+
+    def _twin_read(self, step: Step, slot: int) -> bool:
+        return self._values[step.first + slot] is not None
+
+    def _read(self, place: int) -> list[Any]:
+        found = self._values[place]
+        assert found is not None, "a value was dropped before its last reader"
+        return found
+
+    def _drop(self, place: int) -> None:
+        dropped = self._values[place]
+        self._values[place] = None
+        for value in dropped or ():
+            if _is_handle(value):
+                components = _components(value)
+                self._handles[components] -= 1
+                if not self._handles[components] and components not in self._kept_open:
+                    self._run.sessions.release(*components)
+
+
+def _is_handle(value: Any) -> bool:
+    return isinstance(value, HANDLES)
 
 
 def _components(handle: Handle) -> tuple[str, tuple[str, ...]]:
     return handle.source.identity, handle.COMPONENTS
-
-
-def _announce(run: Run, step: Step, result: Result) -> None:
-    if run.listeners and step.call.spec.output_node:
-        node = step.call.node.id
-        run.emit("executed", {"node": node, "display_node": node, "output": dict(result.ui)})
 
 
 def _invoke(step: Step, run: Run, linked: Mapping[str, list[Any]]) -> Result:
@@ -180,9 +210,8 @@ def _invoke(step: Step, run: Run, linked: Mapping[str, list[Any]]) -> Result:
     except OnnxflowError as error:
         raise error.at(call.node.ref) from error.__cause__
     except MemoryError:
-        raise MemoryLimitError("not enough memory", hint="use a smaller picture or a smaller batch").at(
-            call.node.ref
-        ) from None
+        hint = "use a smaller picture or a smaller batch"
+        raise MemoryLimitError("not enough memory", hint=hint, node=call.node.ref) from None
     except Exception as error:
         raise NodeError(
             f"{call.node.class_type} failed: {type(error).__name__}: {error}",

@@ -95,9 +95,9 @@ def _mark_needed(steps: Sequence[Step], outputs: Sequence[Step], size: int) -> t
         if step.twin >= 0:
             twin = steps[step.twin]
             twin.needed = True
-            # The twin's values must live until they are copied here.
             for slot in range(count):
-                readers[twin.first + slot] += 1
+                if readers[step.first + slot]:  # the twin's value must live until it is copied here
+                    readers[twin.first + slot] += 1
             continue
         for _, place in step.links:
             readers[place] += 1

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -33,9 +33,9 @@ class RunReport:
     saved: tuple[SavedFile, ...]
     sessions: tuple[SessionUse, ...]
     seconds: float
-    document: Mapping[str, Any]
-    plan: Plan
-    node_seconds: Mapping[int, float]
+    document: Mapping[str, Any] = field(repr=False)
+    plan: Plan = field(repr=False)
+    node_seconds: Mapping[int, float] = field(repr=False)
 
     @property
     def images(self) -> list[NDArray[np.uint8]]:

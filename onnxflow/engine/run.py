@@ -5,17 +5,18 @@ from __future__ import annotations
 import os
 import threading
 import time
+import traceback
 from collections.abc import Callable, Collection, Sequence
 from typing import TypeVar
 
 from onnxflow.cancel import CancelToken
 from onnxflow.collector import collector_paused
 from onnxflow.engine.cache import ResultCache
-from onnxflow.engine.events import Listener
-from onnxflow.engine.execute import Run, execute
+from onnxflow.engine.events import Listener, ListenerFailed
+from onnxflow.engine.execute import Outcome, Run, execute
 from onnxflow.engine.plan import make_plan
 from onnxflow.engine.report import RunReport
-from onnxflow.errors import Cancelled, OnnxflowError
+from onnxflow.errors import Cancelled, NodeError, OnnxflowError, shown
 from onnxflow.models.disk import Disk
 from onnxflow.providers.session import SessionCache
 from onnxflow.workflow.check import Catalog, check
@@ -35,45 +36,72 @@ def run_workflow(
     cancel: CancelToken | None = None,
     targets: Collection[str] | None = None,
     metadata: bool = True,
+    volatile: frozenset[str] = frozenset(),
     run_id: str = "",
 ) -> RunReport:
     """Run ``workflow`` and report what happened.
 
-    With a ``cache``, results known from earlier runs are used and new ones kept; without, each value is dropped after
-    its last reader and each session closed with the last handle to it. WorkflowError before anything is loaded when the
-    workflow is not valid; other errors name the node. Cancelled when ``cancel`` is thrown.
+    Each value is dropped after its last reader and each session closed with the last handle to it. With a ``cache``,
+    results known from earlier runs are used and new ones kept, but for those of the ``volatile`` nodes: the caller says
+    that it will run these again with other values, and the sessions they need stay open for it. WorkflowError before
+    anything is loaded when the workflow is not valid; other errors name the node. Cancelled when ``cancel`` is thrown.
     """
     cancel = cancel or CancelToken()
-    run = Run(run_id or new_run_id(), workflow, disk, sessions, cancel, cache, tuple(listeners), metadata)
     started = time.perf_counter()
+    lease = sessions.lease(cancel)
+    run = Run(run_id or new_run_id(), workflow, disk, lease, cancel, cache, tuple(listeners), metadata, volatile)
     with collector_paused():
         checked = check(workflow, catalog, disk, targets)
         plan = make_plan(checked, disk, cache)
-    run.emit("execution_start", {"timestamp": _now()})
-    run.emit("execution_cached", {"nodes": plan.cached, "timestamp": _now()})
+    outcome = Outcome()
     try:
-        executed = execute(plan, run)
-    except Cancelled as error:
-        node = {"node_id": error.node.id, "node_type": error.node.class_type} if error.node else {}
-        run.emit("execution_interrupted", {**node, "executed": [], "timestamp": _now()})
-        raise
-    except OnnxflowError as error:
-        node = {"node_id": error.node.id, "node_type": error.node.class_type} if error.node else {}
-        message = {"exception_message": error.render(), "exception_type": error.code}
-        run.emit("execution_error", {**node, **message, "executed": [], "timestamp": _now()})
-        raise
+        run.emit("execution_start", {"timestamp": _now()})
+        run.emit("execution_cached", {"nodes": plan.cached, "timestamp": _now()})
+        try:
+            execute(plan, run, outcome)
+        except OnnxflowError as error:
+            _tell(run, error, outcome)
+            raise
+        run.emit("execution_success", {"timestamp": _now()})
+        run.emit("executing", {"node": None})
+    except ListenerFailed as failed:
+        raise failed.error from None
+    finally:
+        lease.close()
     if cache is not None:
         cache.retain(plan.keys)
-    run.emit("execution_success", {"timestamp": _now()})
     return RunReport(
         run_id=run.run_id,
-        saved=executed.saved,
-        sessions=sessions.uses(),
+        saved=tuple(outcome.saved),
+        sessions=lease.uses(),
         seconds=time.perf_counter() - started,
         document=workflow.document,
         plan=plan,
-        node_seconds=executed.node_seconds,
+        node_seconds=outcome.node_seconds,
     )
+
+
+def _tell(run: Run, error: OnnxflowError, outcome: Outcome) -> None:
+    """Tell the listeners how the run ended before its end."""
+    node = {
+        "node_id": error.node.id if error.node else None,
+        "node_type": error.node.class_type if error.node else None,
+    }
+    common = {**node, "executed": list(outcome.executed), "timestamp": _now()}
+    if isinstance(error, Cancelled):
+        run.emit("execution_interrupted", common)
+    else:
+        cause = traceback.format_tb(error.__cause__.__traceback__) if isinstance(error, NodeError) else []  # type: ignore[union-attr]
+        inputs = run.workflow.graph.nodes[error.node.id].inputs if error.node else {}
+        data = {
+            "exception_message": error.render(),
+            "exception_type": type(error).__name__,
+            "traceback": cause,
+            "current_inputs": {name: [shown(value)] for name, value in inputs.items()},
+            "current_outputs": list(outcome.executed),
+        }
+        run.emit("execution_error", {**common, **data})
+    run.emit("executing", {"node": None})
 
 
 def interruptible(work: Callable[[], _T], cancel: CancelToken) -> _T:

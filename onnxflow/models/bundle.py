@@ -3,22 +3,35 @@
 from __future__ import annotations
 
 import hashlib
+import json
+import os
 from dataclasses import dataclass, field
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
-from onnxflow.errors import ModelError, did_you_mean
-from onnxflow.models.manifest import FILE_NAME, LatentFormat, Manifest, SamplingConstants, TextConstants, parse_manifest
+from onnxflow.errors import ModelError, did_you_mean, shown
+from onnxflow.models import file_guard
+from onnxflow.models.manifest import (
+    FILE_NAME,
+    LARGEST,
+    Component,
+    LatentFormat,
+    Manifest,
+    SamplingConstants,
+    TextConstants,
+    parse_manifest,
+)
 
 
 @dataclass(frozen=True, slots=True)
 class Bundle:
     """A model folder whose manifest was read and whose files are there with the right sizes.
 
-    ``identity`` is the SHA-256 of the manifest, which holds the SHA-256 of every file: two bundles with one identity
-    hold the same weights.
+    ``identity`` is the SHA-256 of the manifest and of each file's name, size and time of change in nanoseconds when the
+    bundle was opened. Contents are not read: a file changed within its size and with its old time set back is not
+    noticed. A copy that keeps the times has the identity of the original, but is another bundle (``root``).
     """
 
-    root: Path = field(compare=False)
+    root: Path
     identity: str
     manifest: Manifest = field(compare=False, repr=False)
 
@@ -52,53 +65,87 @@ class Bundle:
             )
         return self.root / name
 
-    def graph(self, component: str, variant: str) -> Path:
-        """The ONNX file of a component in one precision; ModelError names what there is."""
-        found = self.manifest.components.get(component)
+    def component(self, name: str) -> Component:
+        """The network ``name``; ModelError names those there are."""
+        found = self.manifest.components.get(name)
         if found is None:
             raise ModelError(
-                f"the model has no {component}",
+                f"the model has no {name}",
                 where=str(self.root),
-                hint=did_you_mean(component, self.manifest.components, what="components"),
+                hint=did_you_mean(name, self.manifest.components, what="components"),
             )
-        if variant not in found.variants:
+        return found
+
+    def graph(self, component: str, variant: str) -> Path:
+        """The ONNX file of a component in one precision; ModelError names what there is."""
+        variants = self.component(component).variants
+        if variant not in variants:
             raise ModelError(
                 f"the model's {component} has no variant {variant!r}",
                 where=str(self.root),
-                hint=did_you_mean(variant, found.variants, what="variants"),
+                hint=did_you_mean(variant, variants, what="variants"),
             )
-        return self.path(found.variants[variant].file)
+        return self.path(variants[variant].file)
 
 
 def is_bundle(folder: Path) -> bool:
-    """Whether ``folder`` holds a manifest."""
-    return (folder / FILE_NAME).is_file()
+    """Whether ``folder`` holds a manifest; False when that cannot be found out."""
+    return os.path.isfile(folder / FILE_NAME)
 
 
 def open_bundle(folder: Path) -> Bundle:
     """The bundle in ``folder``; ModelError when the manifest is unreadable or a file is missing, outside or truncated.
 
-    Only sizes are compared here, in a few system calls: hashing gigabytes at every start would cost seconds.
+    Sizes are compared with the manifest's, in a few system calls: hashing gigabytes at every start would cost seconds.
+    Links are followed, since download tools keep a model's files elsewhere and link to them.
     """
-    try:
-        data = (folder / FILE_NAME).read_bytes()
-    except OSError as error:
-        raise ModelError(f"cannot read the model's manifest: {error.strerror}", where=str(folder / FILE_NAME)) from None
+    data = _read_manifest(folder / FILE_NAME)
     manifest = parse_manifest(data, str(folder / FILE_NAME))
-    for name, record in manifest.files.items():
-        pure = PurePosixPath(name)
-        if pure.is_absolute() or ".." in pure.parts or "\\" in name or ":" in name:
-            raise ModelError(f"the manifest names {name!r}, which leaves the model's folder", where=str(folder))
+    seen = []
+    for name, record in sorted(manifest.files.items()):
+        _check_name(name, folder)
         try:
-            size = (folder / name).stat().st_size
+            status = (folder / name).stat()
         except OSError:
             raise ModelError(
                 f"the model's file {name} is missing", where=str(folder), hint="copy the whole folder, or export again"
             ) from None
-        if size != record.size:
+        if status.st_size != record.size:
             raise ModelError(
-                f"the model's file {name} has {size:,} bytes, the manifest says {record.size:,}",
+                f"the model's file {name} has {status.st_size:,} bytes, the manifest says {record.size:,}",
                 where=str(folder),
                 hint="the file is truncated or was changed: copy the folder again, or export again",
             )
-    return Bundle(root=folder, identity=hashlib.sha256(data).hexdigest(), manifest=manifest)
+        seen.append((name, status.st_size, status.st_mtime_ns))
+    identity = hashlib.sha256(data + b"\0" + json.dumps(seen).encode())
+    return Bundle(root=folder, identity=identity.hexdigest(), manifest=manifest)
+
+
+def _read_manifest(path: Path) -> bytes:
+    try:
+        with open(path, "rb") as file:
+            data = file.read(LARGEST + 1)
+    except OSError as error:
+        raise ModelError(f"cannot read the model's manifest: {error.strerror}", where=str(path)) from None
+    if len(data) > LARGEST:
+        raise ModelError(
+            f"the model's manifest has more than {LARGEST:,} bytes",
+            where=str(path),
+            hint="this is no manifest that onnxflow wrote: export the model again",
+        )
+    return data
+
+
+def _check_name(name: str, folder: Path) -> None:
+    if file_guard.is_plain(name):
+        return
+    try:
+        file_guard.split(name)
+        reason = "is not written as a plain relative path with forward slashes"
+    except ValueError as error:
+        reason = str(error)
+    raise ModelError(
+        f"the manifest names the file {shown(name)}, which {reason}",
+        where=str(folder / FILE_NAME),
+        hint="a model's files lie in its own folder: get the model from where you trust it, or export it again",
+    )

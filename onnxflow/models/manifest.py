@@ -1,23 +1,28 @@
 """The manifest of an exported model folder (``onnxflow.json``), parsed into frozen data.
 
-Format 1, written by ``onnxflow export``. Parsing refuses what it does not understand by name: a manifest is the only
-thing that says what the graphs beside it expect.
+Format 1, written by ``onnxflow export``. A manifest is the only thing that says what the graphs beside it expect, so
+every entry that is read must have its type and make sense, and families, predictions and schedules must be known ones.
+Entries that this version does not read are ignored: newer writers may add facts.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
-from types import MappingProxyType
-from typing import Any, TypeVar
+from typing import Final
 
-from onnxflow.errors import ModelError
+from onnxflow.errors import ModelError, shown
+from onnxflow.models.json_object import JsonObject
 
-FORMAT = 1
-FILE_NAME = "onnxflow.json"
+FORMAT: Final = 1
+FILE_NAME: Final = "onnxflow.json"
+LARGEST: Final = 4 * 1024 * 1024
+"""No manifest has more bytes; a larger file is something else and is not read."""
 
-_T = TypeVar("_T")
+FAMILIES: Final = ("sd1",)
+PREDICTIONS: Final = ("eps", "v")
+SCHEDULES: Final = ("scaled_linear", "linear")
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,87 +116,64 @@ def parse_manifest(data: bytes, where: str) -> Manifest:
         document = json.loads(data)
     except (ValueError, RecursionError) as error:
         raise ModelError(f"the manifest is not JSON: {error}", where=where, hint="export the model again") from None
-    root = _Reader(document, where, "")
+    root = JsonObject(document, where)
     found = root.value("format", int)
     if found != FORMAT:
         raise ModelError(
-            f"the manifest has format {found}, this version reads format {FORMAT}",
+            f"the manifest has format {shown(found)}, this version reads format {FORMAT}",
             where=where,
             hint="update onnxflow, or export the model again with this version",
         )
-    latent, sampling, text = root.section("latent"), root.section("sampling"), root.section("text")
-    image, tokenizer = root.section("image"), root.section("tokenizer")
+    image, latent, tokenizer = root.section("image"), root.section("latent"), root.section("tokenizer")
     return Manifest(
-        name=root.value("name", str),
-        family=root.value("family", str),
-        license=root.value("license", str),
-        width=image.value("width", int),
-        height=image.value("height", int),
-        latent=LatentFormat(latent.value("channels", int), latent.value("factor", int), latent.number("scale")),
-        sampling=SamplingConstants(
-            prediction=sampling.value("prediction", str),
-            schedule=sampling.value("schedule", str),
-            beta_start=sampling.number("beta_start"),
-            beta_end=sampling.number("beta_end"),
-            timesteps=sampling.value("timesteps", int),
-        ),
-        text=TextConstants(
-            length=text.value("length", int),
-            hidden=text.value("hidden", int),
-            layers=text.value("layers", int),
-            vocab=text.value("vocab", int),
-            bos=text.value("bos", int),
-            eos=text.value("eos", int),
-            pad=text.value("pad", int),
-            token_embedding=text.value("token_embedding", str),
-        ),
-        tokenizer=TokenizerFiles(
-            tokenizer.value("vocab", str), tokenizer.value("merges", str), tokenizer.value("lowercase", bool)
-        ),
+        name=root.text("name"),
+        family=root.choice("family", FAMILIES),
+        license=root.text("license"),
+        width=image.whole("width"),
+        height=image.whole("height"),
+        latent=LatentFormat(latent.whole("channels"), latent.whole("factor"), latent.number("scale", 1e-6, 1e6)),
+        sampling=_sampling(root.section("sampling"), where),
+        text=_text(root.section("text")),
+        tokenizer=TokenizerFiles(tokenizer.text("vocab"), tokenizer.text("merges"), tokenizer.value("lowercase", bool)),
         components=root.mapping("components", _component),
-        files=root.mapping("files", lambda item: FileRecord(item.value("size", int), item.value("sha256", str))),
+        files=root.mapping("files", lambda item: FileRecord(item.whole("size", 0, 2**63 - 1), item.text("sha256"))),
     )
 
 
-def _component(item: _Reader) -> Component:
+def _sampling(item: JsonObject, where: str) -> SamplingConstants:
+    start, end = item.number("beta_start", 1e-9, 0.9999), item.number("beta_end", 1e-9, 0.9999)
+    if start > end:
+        raise ModelError(
+            f"the manifest's sampling.beta_start is {start}, expected at most beta_end, which is {end}",
+            where=where,
+            hint="export the model again",
+        )
+    return SamplingConstants(
+        prediction=item.choice("prediction", PREDICTIONS),
+        schedule=item.choice("schedule", SCHEDULES),
+        beta_start=start,
+        beta_end=end,
+        timesteps=item.whole("timesteps", 2),
+    )
+
+
+def _text(item: JsonObject) -> TextConstants:
+    vocab = item.whole("vocab")
+    return TextConstants(
+        length=item.whole("length"),
+        hidden=item.whole("hidden"),
+        layers=item.whole("layers"),
+        vocab=vocab,
+        bos=item.whole("bos", 0, vocab - 1),
+        eos=item.whole("eos", 0, vocab - 1),
+        pad=item.whole("pad", 0, vocab - 1),
+        token_embedding=item.text("token_embedding"),
+    )
+
+
+def _component(item: JsonObject) -> Component:
     return Component(
-        variants=item.mapping("variants", lambda v: Variant(v.value("file", str), v.value("storage", str))),
-        inputs=_shapes(item.value("inputs", dict)),
-        outputs=_shapes(item.value("outputs", dict)),
+        variants=item.mapping("variants", lambda v: Variant(v.text("file"), v.text("storage"))),
+        inputs=item.shapes("inputs"),
+        outputs=item.shapes("outputs"),
     )
-
-
-def _shapes(document: dict[str, list[str | int]]) -> Mapping[str, tuple[str | int, ...]]:
-    return MappingProxyType({name: tuple(shape) for name, shape in document.items()})
-
-
-class _Reader:
-    """A JSON object with the path to it, so that an error can say which entry is wrong."""
-
-    def __init__(self, document: Any, where: str, path: str) -> None:
-        if not isinstance(document, dict):
-            raise ModelError(f"the manifest's {path or 'document'} is not an object", where=where)
-        self._document = document
-        self._where = where
-        self._path = path
-
-    def value(self, key: str, kind: type[_T]) -> _T:
-        found = self._document.get(key)
-        if not isinstance(found, kind) or (kind is int and isinstance(found, bool)):
-            raise ModelError(
-                f"the manifest's {self._path}{key} is {found!r}, expected {kind.__name__}",
-                where=self._where,
-                hint="export the model again",
-            )
-        return found
-
-    def number(self, key: str) -> float:
-        found = self._document.get(key)
-        return float(found) if isinstance(found, int) and not isinstance(found, bool) else self.value(key, float)
-
-    def section(self, key: str) -> _Reader:
-        return _Reader(self._document.get(key), self._where, f"{self._path}{key}.")
-
-    def mapping(self, key: str, read: Callable[[_Reader], _T]) -> Mapping[str, _T]:
-        section = self.section(key)
-        return MappingProxyType({name: read(section.section(name)) for name in section._document})

@@ -16,7 +16,8 @@ from onnxflow.errors import InputError
 from onnxflow.models.disk import Disk
 from onnxflow.nodes import input_files, metadata, output_files, picture, png
 from onnxflow.nodes.context import Context
-from onnxflow.nodes.spec import Combo, Hidden, NodeResult, String, node
+from onnxflow.nodes.spec import NodeResult, node
+from onnxflow.nodes.widgets import Combo, Hidden, String
 from onnxflow.values import Image, Mask, SavedFile
 
 
@@ -49,7 +50,11 @@ def load_image(
     return Image(found.pixels), Mask(mask)
 
 
-@node("SaveImage", category="image", display_name="Save Image", output_node=True)
+def _validate_prefix(disk: Disk, filename_prefix: str | None = None) -> str | None:
+    return output_files.problem(disk.folders.output, "output", filename_prefix)
+
+
+@node("SaveImage", category="image", display_name="Save Image", output_node=True, validate=_validate_prefix)
 def save_image(
     ctx: Context,
     images: Image,

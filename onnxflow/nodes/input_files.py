@@ -8,8 +8,13 @@ from collections.abc import Callable
 from pathlib import Path
 
 from onnxflow.errors import InputError, did_you_mean, shown
+from onnxflow.models import file_guard
 from onnxflow.models.disk import Folders
-from onnxflow.nodes import file_guard
+
+_OUTSIDE = (
+    "names in workflows come from strangers, so only files inside the folder are read, and no links out of it: copy the"
+    " file into the input folder, or make the folder that it lies in the input folder with --input-dir"
+)
 
 Wanted = Callable[[str], bool]
 
@@ -38,9 +43,7 @@ def find(name: str, folders: Folders, wanted: Wanted) -> Path:
             return example
     except (ValueError, OSError) as error:
         reason = f"cannot be looked up: {error.strerror}" if isinstance(error, OSError) else str(error)
-        raise InputError(
-            f"the name {shown(name)} {reason}", where=str(root), hint="copy the file into the input folder"
-        ) from None
+        raise InputError(f"the name {shown(name)} {reason}", where=str(root), hint=_OUTSIDE) from None
     names = listing(root, wanted)
     if len(parts) > 1:
         subfolder = "/".join(parts[:-1])

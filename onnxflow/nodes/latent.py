@@ -7,7 +7,8 @@ from typing import Annotated
 import numpy as np
 
 from onnxflow.errors import MemoryLimitError
-from onnxflow.nodes.spec import Float, Int, node
+from onnxflow.nodes.spec import node
+from onnxflow.nodes.widgets import Float, Int
 from onnxflow.values import Latent
 
 Size = Annotated[int, Int(min=16, max=16384, step=8)]

@@ -16,7 +16,8 @@ from onnxflow.models.disk import Disk
 from onnxflow.models.tensors import encode_tensors, open_tensors
 from onnxflow.nodes import input_files, metadata, output_files
 from onnxflow.nodes.context import Context
-from onnxflow.nodes.spec import Combo, Hidden, NodeResult, String, node
+from onnxflow.nodes.spec import NodeResult, node
+from onnxflow.nodes.widgets import Combo, Hidden, String
 from onnxflow.values import Latent
 
 SUFFIX = ".latent"
@@ -44,7 +45,17 @@ def _fingerprint(disk: Disk, latent: Any = None) -> str:
     return input_files.fingerprint(latent, disk.folders, is_latent)
 
 
-@node("SaveLatent", category="_for_testing", display_name="SaveLatent", output_node=True)
+def _validate_prefix(disk: Disk, filename_prefix: str | None = None) -> str | None:
+    return output_files.problem(disk.folders.output, "output", filename_prefix)
+
+
+@node(
+    "SaveLatent",
+    category="_for_testing",
+    display_name="SaveLatent",
+    output_node=True,
+    validate=_validate_prefix,
+)
 def save_latent(
     ctx: Context,
     samples: Latent,

@@ -11,11 +11,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from onnxflow.errors import OutputError, shown
-from onnxflow.nodes import file_guard
+from onnxflow.models import file_guard
 from onnxflow.values import SavedFile
 
 # What file systems without hard links (FAT, some network and Android storage) answer.
 _NO_LINKS = frozenset({errno.EPERM, errno.EACCES, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK})
+
+_LONGEST_PART = 255 - len("_1234567_.latent")
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,8 +63,46 @@ def target(root: Path, kind: str, prefix: str, *, now: time.struct_time, width: 
             where=str(root),
             hint="use a name relative to the folder, such as 'ComfyUI' or 'portraits/ComfyUI'",
         ) from None
+    longest = max((len(os.fsencode(part)) for part in parts), default=0)
+    if longest > _LONGEST_PART:
+        raise OutputError(
+            f"the file name prefix {shown(prefix)} has a part of {longest} bytes",
+            where=str(root),
+            hint=f"use at most {_LONGEST_PART}: file systems allow 255 with the counter and the suffix",
+        )
     # An empty prefix normalises to the folder itself, ".", and ComfyUI writes "._00001_.png".
     return Target(root, kind, folder, "/".join(parts[:-1]), parts[-1] if parts else ".")
+
+
+def problem(root: Path, kind: str, prefix: str | None) -> str | None:
+    """Why files of ``prefix`` cannot be written below ``root``, on one line, or None; looks only, creates nothing.
+
+    A prefix that only a link will bring is None: then ``root`` itself is looked at.
+    """
+    try:
+        check_writable(target(root, kind, prefix or "", now=time.localtime()))
+    except OutputError as error:
+        return f"{error.message} in {error.where} ({error.hint})"
+    return None
+
+
+def check_writable(place: Target) -> None:
+    """OutputError when the folder of ``place`` is a file, cannot be created, or may not be written to."""
+    nearest = next(path for path in (place.folder, *place.folder.parents) if os.path.lexists(path) or not path.name)
+    other = "another --output-dir" if place.kind == "output" else "another folder for temporary files"
+    if place.subfolder:
+        other = f"another file name prefix, or {other}"
+    if not nearest.is_dir():
+        raise OutputError(
+            f"cannot write a file: {nearest} is a file, not a folder", where=str(place.folder), hint=f"use {other}"
+        )
+    if not os.access(nearest, os.W_OK | os.X_OK):
+        verb = "write into" if nearest == place.folder else "create a folder in"
+        raise OutputError(
+            f"cannot write a file: this user may not {verb} {nearest}",
+            where=str(place.folder),
+            hint=f"change its permissions, or use {other}",
+        )
 
 
 def next_counter(names: Iterable[str], stems: Iterable[str]) -> int:
@@ -80,6 +120,7 @@ def save(place: Target, suffix: str, datas: Iterable[bytes], count: int) -> Iter
 
     The counter continues after the highest one in the folder and skips names that another process takes meanwhile.
     """
+    check_writable(place)
     with _explained(place.folder):
         place.folder.mkdir(parents=True, exist_ok=True)
         counter = next_counter(os.listdir(place.folder), (place.stem_of(i) for i in range(count)))

@@ -6,10 +6,12 @@ from typing import Annotated
 
 import numpy as np
 
-from onnxflow.errors import InputError
+from onnxflow.errors import InputError, ModelError
 from onnxflow.models.manifest import SamplingConstants
+from onnxflow.nodes.component import OVERFLOW_HINT, output_of
 from onnxflow.nodes.context import Context
-from onnxflow.nodes.spec import Combo, Float, Int, node
+from onnxflow.nodes.spec import node
+from onnxflow.nodes.widgets import Combo, Float, Int
 from onnxflow.sampling import (
     SAMPLER_NAMES,
     SAMPLERS,
@@ -119,36 +121,68 @@ def _draw(
     expected = model.source.latent.channels
     if shape[1] != expected:
         raise InputError(f"the latent has {shape[1]} channels, {model.source.name} takes {expected}")
+    for name, conditioning in (("positive", positive), ("negative", negative)):
+        _check_width(model, name, conditioning)
     if len(sigmas) < 2:
         return latent  # nothing to do (denoise 0, or a start at or after the last step): load nothing
-    drawn = sample(
-        network(ctx, model),
-        model_sampling(model),
-        noise=prepare_noise(shape, seed, latent.batch_index) if add_noise else None,
-        latent=latent.samples,
-        sigmas=sigmas,
-        sampler=sampler_name,
-        cfg=cfg,
-        positive=positive,
-        negative=negative,
-        seed=seed,
-        noise_mask=latent.noise_mask.values if latent.noise_mask is not None else None,
-        on_step=lambda step, total, x, denoised: ctx.progress(step + 1, total),
-        latent_scale=model.source.latent.scale,
-    )
+
+    def on_step(step: int, total: int, x: Array, denoised: Array) -> None:
+        _check_finite(denoised, model, f"at step {step + 1} of {total}")
+        ctx.progress(step + 1, total)
+
+    with np.errstate(over="ignore", invalid="ignore"):  # said once, by _check_finite, and not by numpy's warnings
+        drawn = sample(
+            network(ctx, model),
+            model_sampling(model),
+            noise=prepare_noise(shape, seed, latent.batch_index) if add_noise else None,
+            latent=latent.samples,
+            sigmas=sigmas,
+            sampler=sampler_name,
+            cfg=cfg,
+            positive=positive,
+            negative=negative,
+            seed=seed,
+            noise_mask=latent.noise_mask.values if latent.noise_mask is not None else None,
+            on_step=on_step,
+            latent_scale=model.source.latent.scale,
+        )
+    _check_finite(drawn, model, "at the last step")
     return latent.with_samples(drawn)
+
+
+def _check_width(model: Model, name: str, conditioning: Conditioning) -> None:
+    """InputError when the text was encoded for another model, as far as the manifest says what the network takes."""
+    declared = model.source.component("unet").inputs.get("encoder_hidden_states", ())
+    width = declared[-1] if declared else None
+    for entry in conditioning.entries:
+        found = entry.cross_attn.shape[2]
+        if isinstance(width, int) and found != width:
+            raise InputError(
+                f"the {name} text was encoded for another model: its states are {found} wide, the network of"
+                f" {model.source.name} takes {width}",
+                hint="connect the CLIP of the checkpoint that the MODEL comes from",
+            )
+
+
+def _check_finite(values: Array, model: Model, when: str) -> None:
+    if not np.isfinite(values).all():
+        raise ModelError(
+            f"the unet of {model.source.name} gave NaN or infinity {when}",
+            where=str(model.source.root),
+            hint=OVERFLOW_HINT,
+        )
 
 
 def network(ctx: Context, model: Model) -> ModelCall:
     """The model's network as sampling calls it; ControlNet's inputs get the zeros that stand for "none"."""
     session = ctx.session(model, "unet")
-    declared = model.source.manifest.components["unet"].inputs
+    declared = model.source.component("unet").inputs
     unused = {name: np.zeros((1, 1, 1, 1), np.float32) for name in declared if "residual" in name}
 
     def call(x: Array, timestep: Array, context: Array) -> Array:
         ctx.check_cancelled()
         feeds = {"sample": x, "timestep": timestep, "encoder_hidden_states": context, **unused}
-        found: Array = session.run(feeds)["out_sample"]
+        found: Array = output_of(session.run(feeds), "out_sample", "unet", model.source)
         return found
 
     return call

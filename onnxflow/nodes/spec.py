@@ -15,10 +15,12 @@ from __future__ import annotations
 
 import inspect
 import typing
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Annotated, Any, Final, get_args, get_origin
+
+from onnxflow.nodes.widgets import Boolean, Choices, Combo, Float, Hidden, Int, String
 
 if TYPE_CHECKING:
     from onnxflow.models.disk import Disk
@@ -27,104 +29,6 @@ if TYPE_CHECKING:
 MISSING: Final = inspect.Parameter.empty
 """Stands for "no default" and "no value given"."""
 
-Choices = tuple[str, ...] | Callable[["Disk"], Sequence[str]]
-
-
-@dataclass(frozen=True, slots=True)
-class Int:
-    """A whole number between ``min`` and ``max``."""
-
-    min: int = 0
-    max: int = 2048
-    step: int | None = None
-    control_after_generate: bool = False
-
-    type = "INT"
-
-    def options(self) -> dict[str, Any]:
-        found: dict[str, Any] = {"min": self.min, "max": self.max}
-        if self.step is not None:
-            found["step"] = self.step
-        if self.control_after_generate:
-            found["control_after_generate"] = True
-        return found
-
-
-@dataclass(frozen=True, slots=True)
-class Float:
-    """A number between ``min`` and ``max``."""
-
-    min: float
-    max: float
-    step: float | None = None
-    round: float | None = None
-
-    type = "FLOAT"
-
-    def options(self) -> dict[str, Any]:
-        found: dict[str, Any] = {"min": self.min, "max": self.max}
-        if self.step is not None:
-            found["step"] = self.step
-        if self.round is not None:
-            found["round"] = self.round
-        return found
-
-
-@dataclass(frozen=True, slots=True)
-class String:
-    """A text."""
-
-    multiline: bool = False
-    dynamic_prompts: bool = False
-
-    type = "STRING"
-
-    def options(self) -> dict[str, Any]:
-        found: dict[str, Any] = {}
-        if self.multiline:
-            found["multiline"] = True
-        if self.dynamic_prompts:
-            found["dynamicPrompts"] = True
-        return found
-
-
-@dataclass(frozen=True, slots=True)
-class Boolean:
-    """Yes or no."""
-
-    type = "BOOLEAN"
-
-    def options(self) -> dict[str, Any]:
-        return {}
-
-
-@dataclass(frozen=True, slots=True)
-class Combo:
-    """One of ``choices``, which may be read from the disk at the time of asking.
-
-    ``explain(disk, value)`` says what to do about a value that is not among them; ``refuse(value)`` why one that is
-    among them cannot be used in this version, or None.
-    """
-
-    choices: Choices
-    image_upload: bool = False
-    explain: Callable[[Disk, str], str] | None = None
-    refuse: Callable[[str], str | None] | None = None
-
-    type = "COMBO"
-
-    def options(self) -> dict[str, Any]:
-        return {"image_upload": True} if self.image_upload else {}
-
-
-@dataclass(frozen=True, slots=True)
-class Hidden:
-    """Filled in by the engine: PROMPT, EXTRA_PNGINFO, UNIQUE_ID."""
-
-    type: str
-
-
-Widget = Int | Float | String | Boolean | Combo
 _WIDGETS = (Int, Float, String, Boolean, Combo)
 
 
@@ -138,6 +42,7 @@ class Input:
     default: Any = MISSING
     choices: Choices | None = None
     options: Mapping[str, Any] = field(default_factory=dict)
+    accepts: Callable[[Disk, str], bool] | None = None
     explain: Callable[[Disk, str], str] | None = None
     refuse: Callable[[str], str | None] | None = None
 
@@ -302,6 +207,7 @@ def _input(node_name: str, parameter: inspect.Parameter, declared: Any) -> Input
         default=parameter.default,
         choices=declared.choices if isinstance(declared, Combo) else None,
         options=MappingProxyType(declared.options()),
+        accepts=declared.accepts if isinstance(declared, Combo) else None,
         explain=declared.explain if isinstance(declared, Combo) else None,
         refuse=declared.refuse if isinstance(declared, Combo) else None,
     )

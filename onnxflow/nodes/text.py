@@ -7,19 +7,32 @@ from typing import Annotated
 
 import numpy as np
 
-from onnxflow.errors import ModelError
+from onnxflow.errors import InputError, ModelError
 from onnxflow.models.bundle import Bundle
+from onnxflow.models.disk import Disk
 from onnxflow.nodes.context import Context
-from onnxflow.nodes.spec import String, node
+from onnxflow.nodes.spec import node
+from onnxflow.nodes.widgets import String
 from onnxflow.text.chunks import ChunkShape
 from onnxflow.text.encode import TextModel, encode_prompt
+from onnxflow.text.groups import check
+from onnxflow.text.prompt import parse
 from onnxflow.text.tokenizer import read_tokenizer
 from onnxflow.values import Clip, Conditioning
 
 Prompt = Annotated[str, String(multiline=True, dynamic_prompts=True)]
 
 
-@node("CLIPTextEncode", category="conditioning", display_name="CLIP Text Encode (Prompt)")
+def _validate(disk: Disk, text: str | None = None) -> str | None:
+    """A prompt that no model can encode, found before one is loaded."""
+    try:
+        check(parse(text or ""))
+    except InputError as error:
+        return f"{error.message} ({error.hint})"
+    return None
+
+
+@node("CLIPTextEncode", category="conditioning", display_name="CLIP Text Encode (Prompt)", validate=_validate)
 def clip_text_encode(ctx: Context, text: Prompt, clip: Clip) -> Conditioning:
     """The prompt as the text encoder sees it: [1, 77 a chunk, width], with weights, and pooled [1, width]."""
     return encode_prompt(text, text_model(clip.source), ctx.session(clip, "text_encoder"))
@@ -40,7 +53,7 @@ def text_model(bundle: Bundle) -> TextModel:
     path = bundle.path(text.token_embedding)
     try:
         table = np.lib.format.open_memmap(path, mode="r")
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, TypeError, OverflowError) as error:
         raise ModelError(
             f"the token table cannot be read: {error}", where=str(path), hint="export the model again"
         ) from None

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from onnxflow.errors import InputError
+from onnxflow.nodes.component import finite_output
 from onnxflow.nodes.context import Context
 from onnxflow.nodes.spec import node
 from onnxflow.values import Array, Image, Latent, Vae
@@ -20,10 +21,17 @@ def vae_decode(ctx: Context, samples: Latent, vae: Vae) -> Image:
             f"the latent has {latent.shape[1]} channels, the VAE of {vae.source.name} takes {expected}",
             hint="decode it with the VAE of the model that made it",
         )
+    if not latent.size:
+        raise InputError(f"the latent is empty: its shape is {list(latent.shape)}")
+    if not np.isfinite(latent).all():
+        raise InputError("the latent contains NaN or infinity", hint="look at the node it comes from")
+    factor = vae.source.latent.factor
+    shape = (1, 3, latent.shape[2] * factor, latent.shape[3] * factor)
     session = ctx.session(vae, "vae_decoder")
     pictures = []
     for index in range(len(latent)):  # one by one: the decoder is the peak of a run's memory
-        decoded = session.run({"latent": latent[index : index + 1]})["image"]
+        outputs = session.run({"latent": latent[index : index + 1]})
+        decoded = finite_output(outputs, "image", "vae_decoder", vae.source, shape)
         pictures.append(np.clip(decoded * np.float32(0.5) + np.float32(0.5), 0, 1))
         ctx.progress(index + 1, len(latent))
     return Image(np.concatenate(pictures).transpose(0, 2, 3, 1))
@@ -34,11 +42,13 @@ def vae_encode(ctx: Context, pixels: Image, vae: Vae) -> Latent:
     """Latents [b, c, h/8, w/8] from pictures, which are first cropped around their centre to whole latents."""
     factor = vae.source.latent.factor
     pictures = cropped(pixels.pixels, factor)
+    shape = (1, vae.source.latent.channels, pictures.shape[1] // factor, pictures.shape[2] // factor)
     session = ctx.session(vae, "vae_encoder")
     means = []
     for index in range(len(pictures)):
         image = pictures[index : index + 1, :, :, :3].transpose(0, 3, 1, 2) * np.float32(2) - np.float32(1)
-        means.append(session.run({"image": np.ascontiguousarray(image)})["mean"])
+        outputs = session.run({"image": np.ascontiguousarray(image)})
+        means.append(finite_output(outputs, "mean", "vae_encoder", vae.source, shape))
         ctx.progress(index + 1, len(pictures))
     return Latent(np.concatenate(means))
 

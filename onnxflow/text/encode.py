@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from onnxflow.errors import InputError, ModelError
 from onnxflow.text.chunks import Chunk, ChunkShape, chunks_of, empty_chunk
-from onnxflow.text.groups import groups_of
+from onnxflow.text.groups import WEIGHT_HINT, check, groups_of
 from onnxflow.text.prompt import parse
 from onnxflow.text.tokenizer import Tokenizer
 from onnxflow.values import Array, Cond, Conditioning, Session
@@ -45,26 +45,32 @@ def encode_prompt(prompt: str, model: TextModel, session: Session, *, layer: int
 
     ``layer`` counts from the end (-1 is the last); one that the network does not have means the last. A weight w moves
     a token's state x away from the empty prompt's state e at the same place: e + w (x - e). InputError for a weight
-    that is not finite and for embeddings; ModelError when the network's outputs are not those of a text encoder.
+    that is not finite or makes states overflow and for embeddings; ModelError when the network's outputs are not those
+    of a text encoder, or not finite.
     """
-    chunks = chunks_of(groups_of(parse(prompt), model.tokenizer), model.shape)
+    segments = parse(prompt)
+    check(segments)
+    chunks = chunks_of(groups_of(segments, model.tokenizer), model.shape)
     weights = np.array([chunk.weights for chunk in chunks], dtype=np.float32)
-    _check_finite(weights, chunks)
     weighted = bool((weights != 1).any())
     states, pooled = _run((*chunks, empty_chunk(model.shape)) if weighted else chunks, model, session, layer)
     if weighted:
-        states, empty = states[:-1], states[-1]
-        states = np.where(weights[..., None] == 1, states, (states - empty) * weights[..., None] + empty)
+        states = _weigh(states[:-1], states[-1], weights)
     return Conditioning((Cond(states.reshape(1, -1, states.shape[-1]), pooled[:1]),))
 
 
-def _check_finite(weights: Array, chunks: tuple[Chunk, ...]) -> None:
-    if not np.isfinite(weights).all():
-        chunk, place = np.argwhere(~np.isfinite(weights))[0]
+def _weigh(states: Array, empty: Array, weights: Array) -> Array:
+    """``states`` [chunks, length, dim] moved away from those of the empty prompt [length, dim]; 1 leaves them alone."""
+    factors = weights[..., None]
+    with np.errstate(over="ignore", invalid="ignore"):
+        found: Array = np.where(factors == 1, states, (states - empty) * factors + empty)
+    overflowed = ~np.isfinite(found).all(axis=2)
+    if overflowed.any():
         raise InputError(
-            f"the prompt has the weight {chunks[chunk].weights[place]}; weights must be finite numbers",
-            hint="weights between 0 and 2 are usual, as in (cat:1.2); each pair of brackets multiplies by 1.1",
+            f"the prompt's weight {weights[overflowed][0]:g} is too large for this text encoder: its states overflow",
+            hint=WEIGHT_HINT,
         )
+    return found
 
 
 def _run(chunks: tuple[Chunk, ...], model: TextModel, session: Session, layer: int) -> tuple[Array, Array]:
@@ -89,4 +95,10 @@ def _run(chunks: tuple[Chunk, ...], model: TextModel, session: Session, layer: i
         layers = outputs["normed_hidden_states"]
         states.append(layers[layer if -len(layers) < layer < 0 else LAST_LAYER])
         pooled.append(outputs["pooled"])
-    return np.concatenate(states).astype(np.float32, copy=False), np.concatenate(pooled).astype(np.float32, copy=False)
+    found = [np.concatenate(parts).astype(np.float32, copy=False) for parts in (states, pooled)]
+    if not all(np.isfinite(part).all() for part in found):
+        raise ModelError(
+            "the text encoder gave NaN or infinity",
+            hint="its weights are damaged, or it overflowed in 16 bits: export the model again, in 32 bits",
+        )
+    return found[0], found[1]

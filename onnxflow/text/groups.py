@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final
 
-from onnxflow.errors import InputError
+from onnxflow.errors import InputError, shown
 from onnxflow.text.prompt import Segment
 from onnxflow.text.tokenizer import Tokenizer
 
 REFERENCE: Final = "embedding:"
 """What a reference to a textual-inversion embedding starts with; it stands first or after a space or newline."""
 
+WEIGHT_HINT: Final = "weights between 0 and 2 are usual, as in (cat:1.2); each pair of brackets multiplies by 1.1"
+
+_LARGEST = 3.4028234663852886e38  # of the 32-bit numbers
 _BEFORE_REFERENCE = re.compile(rf"[ \n](?={REFERENCE})")
 
 
@@ -25,20 +28,37 @@ class Group:
     weight: float
 
 
-def groups_of(segments: Sequence[Segment], tokenizer: Tokenizer) -> tuple[Group, ...]:
-    """The tokens of ``segments``: one group a segment, InputError when a segment refers to an embedding."""
-    found: list[Group] = []
+def check(segments: Iterable[Segment]) -> None:
+    """InputError when no model can encode ``segments``: an embedding, or a weight that is no finite 32-bit number."""
     for segment in segments:
-        for piece in _BEFORE_REFERENCE.split(segment.text):
-            name = reference(piece)
-            if name:
-                raise InputError(
-                    f"the prompt refers to the textual-inversion embedding {name!r}, which this version cannot read",
-                    hint=f"take '{REFERENCE}{name}' out of the prompt",
-                )
-            if piece:
-                found.append(Group(tuple(tokenizer.encode(piece)), segment.weight))
-    return tuple(found)
+        if segment.text.strip() and not abs(segment.weight) <= _LARGEST:
+            raise InputError(
+                f"the prompt has the weight {segment.weight}; weights must be finite 32-bit numbers", hint=WEIGHT_HINT
+            )
+        _pieces(segment.text)
+
+
+def groups_of(segments: Iterable[Segment], tokenizer: Tokenizer) -> tuple[Group, ...]:
+    """The tokens of ``segments``: one group a segment, InputError when a segment refers to an embedding."""
+    return tuple(
+        Group(tuple(tokenizer.encode(piece)), segment.weight)
+        for segment in segments
+        for piece in _pieces(segment.text)
+        if piece
+    )
+
+
+def _pieces(text: str) -> list[str]:
+    """The parts of a segment that may begin with a reference; InputError when one does."""
+    pieces = _BEFORE_REFERENCE.split(text)
+    for piece in pieces:
+        name = reference(piece)
+        if name:
+            raise InputError(
+                f"the prompt refers to the textual-inversion embedding {shown(name)}, which this version cannot read",
+                hint=f"take {shown(REFERENCE + name)} out of the prompt",
+            )
+    return pieces
 
 
 def reference(piece: str) -> str:

@@ -22,6 +22,9 @@ from onnxflow.text.words import END, START, split_words
 SMALLEST_VOCABULARY: Final = 256 + 2
 """One symbol for every byte and the two special tokens; anything smaller is no byte-level vocabulary."""
 
+LARGEST_FILE: Final = 64 * 1024 * 1024
+"""No vocabulary and no list of merges has more bytes; a larger file is something else and is not read."""
+
 _WORD_END = "</w>"
 _MERGE = re.compile(r"[^ \n]+ [^ \n]+")
 _MERGES = re.compile(r"(?:[^ \n]+ [^ \n]+(?:\n|\Z))*+")
@@ -191,7 +194,11 @@ def _read_merges(path: Path) -> dict[str, int]:
 
 def _read_text(path: Path) -> str:
     try:
-        return path.read_bytes().decode("utf-8")
+        with open(path, "rb") as file:
+            data = file.read(LARGEST_FILE + 1)
+        if len(data) > LARGEST_FILE:
+            raise ModelError(f"{path.name} has more than {LARGEST_FILE:,} bytes", where=str(path), hint=_AGAIN)
+        return data.decode("utf-8")
     except FileNotFoundError:
         raise ModelError(f"the tokenizer lacks {path.name}", where=str(path), hint=_AGAIN) from None
     except UnicodeDecodeError as error:

@@ -38,16 +38,18 @@ def _node(node_id: str, entry: Any) -> Node | Problem:
     meta = entry.get("_meta")
     title = meta.get("title", "") if type(meta) is dict else ""
     parsed = {
-        name: _value(value) if type(value) is list or type(value) is dict else value for name, value in inputs.items()
+        name: parse_input(value) if type(value) is list or type(value) is dict else value
+        for name, value in inputs.items()
     }
     return Node(node_id, class_type, parsed, title if type(title) is str else "")
 
 
-def _value(value: list[Any] | dict[str, Any]) -> Any:
+def parse_input(value: Any) -> Any:
     """A list is a link (or a bad one); ``{"__value__": [...]}`` is how a list is written as a value."""
     if type(value) is list:
-        if len(value) == 2 and type(value[0]) is str and type(value[1]) is int:
-            return Link(value[0], value[1])
+        if len(value) == 2 and type(value[0]) is str and type(value[1]) in (int, float) and value[1] == value[1] // 1:
+            return Link(value[0], int(value[1]))
         return BadLink(value)
-    assert type(value) is dict
-    return value["__value__"] if len(value) == 1 and "__value__" in value else value
+    if type(value) is dict and len(value) == 1 and "__value__" in value:
+        return value["__value__"]
+    return value

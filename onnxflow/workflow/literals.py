@@ -12,6 +12,7 @@ from onnxflow.models.disk import Disk
 from onnxflow.nodes.spec import Input
 
 _CONVERSIONS: dict[str, Callable[[Any], Any]] = {"INT": int, "FLOAT": float, "STRING": str, "BOOLEAN": bool}
+_ARTICLES = {"INT": "an INT", "FLOAT": "a FLOAT", "STRING": "a STRING", "BOOLEAN": "a BOOLEAN"}
 _MANY_CHOICES = 20  # beyond it ComfyUI writes the length of the list instead of the list
 
 
@@ -94,9 +95,8 @@ def _out_of_range(declared: Input, value: Any, node: Node, disk: Disk, code: str
 
 def _range(declared: Input) -> str:
     low, high = declared.options.get("min"), declared.options.get("max")
-    if low is None or high is None:
-        return f"{declared.name} takes a {declared.type}"
-    return f"{declared.name} takes a {declared.type} from {low} to {high}"
+    bounds = "" if low is None or high is None else f" from {low} to {high}"
+    return f"{declared.name} takes {_ARTICLES[declared.type]}{bounds}"
 
 
 def _problem(

@@ -7,9 +7,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from onnxflow.errors import UsageError, did_you_mean
-from onnxflow.graph.graph import BadLink, Graph, Link, Node
+from onnxflow.errors import UsageError, did_you_mean, shown
+from onnxflow.graph.graph import Graph, Link, Node
+from onnxflow.graph.order import descendants
 from onnxflow.nodes.spec import NodeSpec
+from onnxflow.workflow.api import parse_input
 from onnxflow.workflow.workflow import Workflow
 
 SEED_NAMES = ("seed", "noise_seed")
@@ -17,45 +19,65 @@ SEED_NAMES = ("seed", "noise_seed")
 
 @dataclass(frozen=True, slots=True)
 class Override:
-    """One input to change: the node by id, or by class or title when only one node has it."""
+    """One input to change: the node by id, or by class or title when only one node has it.
+
+    ``value`` is JSON, or with ``typed`` a text as a person typed it, read by the type of the input it goes to.
+    """
 
     node: str
     input: str
     value: Any
+    typed: bool = False
 
 
 def parse_override(text: str) -> Override:
-    """``NODE.INPUT=VALUE`` -> Override; the value is JSON where it reads as JSON, else text. UsageError otherwise."""
+    """``NODE.INPUT=VALUE`` -> Override with the value as it was typed. UsageError otherwise."""
     target, equals, value = text.partition("=")
-    node, dot, name = target.rpartition(".")
-    if not equals or not dot or not node or not name:
+    node, input_name = _split_target(target)
+    if not equals or not node:
         raise UsageError(
             f"--set {text!r} is not NODE.INPUT=VALUE", hint="for example --set 3.seed=7 or --set KSampler.steps=30"
         )
+    return Override(node, input_name, value, typed=True)
+
+
+def override(target: str, value: Any) -> Override:
+    """The override of ``target``, "NODE.INPUT", with a Python value; UsageError when it is none or no JSON."""
+    node, input_name = _split_target(target)
+    if not node:
+        raise UsageError(f"the override {target!r} is not NODE.INPUT", hint='for example {"3.seed": 7}')
+    if hasattr(value, "item") and getattr(value, "ndim", None) == 0:
+        value = value.item()  # a numpy number
     try:
-        parsed = json.loads(value)
-    except (ValueError, RecursionError):
-        parsed = value
-    return Override(node.strip(), name.strip(), parsed)
+        value = json.loads(json.dumps(value))
+    except (TypeError, ValueError, RecursionError) as error:
+        raise UsageError(
+            f"the override {target!r} has a value that no workflow can hold: {shown(value)} ({error})",
+            hint="numbers, texts, true or false, and links as [node, output]",
+        ) from None
+    return Override(node, input_name, value)
+
+
+def _split_target(target: str) -> tuple[str, str]:
+    """Node and input of "NODE.INPUT"; two empty texts when there is no such thing in it."""
+    node, _, name = target.rpartition(".")
+    return (node.strip(), name.strip()) if node.strip() and name.strip() else ("", "")
 
 
 def apply_overrides(workflow: Workflow, overrides: list[Override], catalog: Mapping[str, NodeSpec]) -> Workflow:
     """A copy of the workflow with the inputs changed; UsageError names a node or an input that is not there."""
     changes: dict[str, dict[str, Any]] = {}
-    for override in overrides:
-        node = _find(workflow.graph, override.node)
+    for change in overrides:
+        node = _find(workflow.graph, change.node)
         spec = catalog.get(node.class_type)
         names = list(spec.by_name) if spec else list(node.inputs)
-        if override.input not in names:
+        if change.input not in names:
             raise UsageError(
-                f"{node.ref} has no input {override.input!r}", hint=did_you_mean(override.input, names, what="inputs")
+                f"{node.ref} has no input {change.input!r}", hint=did_you_mean(change.input, names, what="inputs")
             )
-        declared = spec.by_name[override.input].type if spec else ""
-        # `--set 6.text=7` means the text "7", not the number.
-        value = override.value
-        if declared == "STRING" and not isinstance(value, str):
-            value = value if isinstance(value, (dict, list)) else json.dumps(value)
-        changes.setdefault(node.id, {})[override.input] = value
+        declared = spec.by_name[change.input].type if spec else ""
+        value = _typed_value(change.value, declared) if change.typed else change.value
+        changes.setdefault(node.id, {})[change.input] = value
     return _changed(workflow, changes)
 
 
@@ -71,12 +93,16 @@ def apply_seed(workflow: Workflow, seed: int) -> tuple[Workflow, tuple[str, ...]
 
 def seeds(workflow: Workflow) -> dict[str, int]:
     """Every typed-in seed, by "id.input"."""
-    return {
-        f"{node.id}.{name}": value
-        for node in workflow.graph.nodes.values()
-        for name in SEED_NAMES
-        if isinstance(value := node.inputs.get(name), int) and not isinstance(value, bool)
-    }
+    found = {}
+    for node in workflow.graph.nodes.values():
+        for name in SEED_NAMES:
+            value = node.inputs.get(name)
+            if isinstance(value, (int, float, str)):
+                try:
+                    found[f"{node.id}.{name}"] = int(value)  # as the check will turn it into an INT
+                except (ValueError, OverflowError):
+                    continue
+    return found
 
 
 def raise_seeds(workflow: Workflow, by: int) -> Workflow:
@@ -86,6 +112,16 @@ def raise_seeds(workflow: Workflow, by: int) -> Workflow:
         node, _, input_name = name.rpartition(".")
         changes.setdefault(node, {})[input_name] = (value + by) % 2**64
     return _changed(workflow, changes)
+
+
+def seeded_nodes(workflow: Workflow) -> frozenset[str]:
+    """The ids of the nodes whose results change with a typed-in seed: those that have one, and all that follow."""
+    children: dict[str, list[str]] = {}
+    for node in workflow.graph.nodes.values():
+        for value in node.inputs.values():
+            if type(value) is Link:
+                children.setdefault(value.node, []).append(node.id)
+    return frozenset(descendants({name.rpartition(".")[0] for name in seeds(workflow)}, lambda i: children.get(i, ())))
 
 
 def _find(graph: Graph, name: str) -> Node:
@@ -110,12 +146,15 @@ def _changed(workflow: Workflow, changes: Mapping[str, Mapping[str, Any]]) -> Wo
         entry = document[node_id]
         document[node_id] = {**entry, "inputs": {**entry.get("inputs", {}), **inputs}}
         node = nodes[node_id]
-        nodes[node_id] = replace(node, inputs={**node.inputs, **{k: _input(v) for k, v in inputs.items()}})
+        nodes[node_id] = replace(node, inputs={**node.inputs, **{k: parse_input(v) for k, v in inputs.items()}})
     return replace(workflow, graph=Graph(nodes), document=document)
 
 
-def _input(value: Any) -> Any:
-    if isinstance(value, list):
-        is_link = len(value) == 2 and isinstance(value[0], str) and type(value[1]) is int
-        return Link(value[0], value[1]) if is_link else BadLink(value)
-    return value
+def _typed_value(text: str, declared: str) -> Any:
+    """What a person meant: JSON, but for texts and choices what stands there, unless it is a link."""
+    try:
+        parsed = json.loads(text)
+    except (ValueError, RecursionError):
+        return text
+    verbatim = declared in ("STRING", "COMBO") and type(parse_input(parsed)) is not Link
+    return text if verbatim else parsed

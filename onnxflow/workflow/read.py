@@ -12,18 +12,27 @@ from onnxflow.errors import WorkflowError
 from onnxflow.workflow.api import parse_api
 from onnxflow.workflow.workflow import Workflow
 
+_LARGEST = 256 * 2**20
 _API_HINT = "in ComfyUI's editor, open the workflow and use Export (API), then run that file"
 
 
 def read_workflow(path: str | Path) -> Workflow:
     """The workflow in the file ``path``; WorkflowError when it cannot be read or is not one."""
     try:
-        data = Path(path).read_bytes()
+        with open(path, "rb") as file:
+            data = file.read(_LARGEST + 1)
     except FileNotFoundError:
         raise WorkflowError("there is no such file", where=str(path), hint="check the path", code="no_file") from None
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or str(error)
         raise WorkflowError(f"the file cannot be read: {reason}", where=repr(str(path)), code="no_file") from None
+    if len(data) > _LARGEST:
+        raise WorkflowError(
+            f"the file is larger than {_LARGEST // 2**20} MiB",
+            where=str(path),
+            hint="name a workflow",
+            code="no_prompt",
+        )
     return parse_workflow(data, where=str(path))
 
 

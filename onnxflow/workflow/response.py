@@ -8,7 +8,10 @@ from onnxflow.errors import Problem, WorkflowError
 
 
 def error_response(error: WorkflowError) -> dict[str, Any]:
-    """``{"error": {...}, "node_errors": {id: {...}}}`` for an error of reading or checking."""
+    """``{"error": {...}, "node_errors": {id: {...}}}`` for an error of reading or checking.
+
+    ComfyUI has room for one problem that stops everything; ``problems`` (ours) lists all of them, with what to do next.
+    """
     node_errors: dict[str, Any] = {}
     general = [p for p in error.problems if p.node is None or p.code == "invalid_prompt"]
     for problem in error.problems:
@@ -20,9 +23,14 @@ def error_response(error: WorkflowError) -> dict[str, Any]:
         )
         entry["errors"].append(_entry(problem))
     if general:
-        return {"error": {**_entry(general[0]), "extra_info": {}}, "node_errors": node_errors}
-    head = {"type": error.code, "message": error.message, "details": error.hint, "extra_info": {}}
-    return {"error": head, "node_errors": node_errors}
+        head = {**_entry(general[0]), "extra_info": {}}
+    else:
+        head = {"type": error.code, "message": error.message, "details": "", "extra_info": {}}
+    problems = [
+        {**_entry(problem), "node": problem.node.id if problem.node else None, "hint": problem.hint}
+        for problem in error.problems
+    ]
+    return {"error": head, "node_errors": node_errors, "problems": problems, "where": error.where, "hint": error.hint}
 
 
 def _entry(problem: Problem) -> dict[str, Any]:

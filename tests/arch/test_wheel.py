@@ -10,7 +10,10 @@ from pathlib import Path
 
 import pytest
 
+import onnxflow
+
 ROOT = Path(__file__).parents[2]
+INFO = f"onnxflow-{onnxflow.__version__}.dist-info"
 SOURCES = ("pyproject.toml", "README.md", "LICENSE", "NOTICE", "onnxflow", "export", "providers", "workflows")
 PLACES = {
     "onnxflow": "onnxflow",
@@ -58,7 +61,7 @@ def test_wheel_holds_the_embedded_model_and_the_workflows(wheel: zipfile.ZipFile
 
 def test_wheel_holds_nothing_else(wheel: zipfile.ZipFile) -> None:
     tops = {name.split("/")[0] for name in wheel.namelist()}
-    assert tops == {"onnxflow", "onnxflow-0.1.0.dist-info"}
+    assert tops == {"onnxflow", INFO}
     assert not [
         name
         for name in wheel.namelist()
@@ -69,7 +72,7 @@ def test_wheel_holds_nothing_else(wheel: zipfile.ZipFile) -> None:
 def test_wheel_carries_its_licence_and_runs_on_any_machine(wheel: zipfile.ZipFile) -> None:
     assert wheel.filename is not None
     assert wheel.filename.endswith("-py3-none-any.whl")
-    assert "onnxflow-0.1.0.dist-info/licenses/LICENSE" in wheel.namelist()
-    metadata = wheel.read("onnxflow-0.1.0.dist-info/METADATA").decode()
+    assert f"{INFO}/licenses/LICENSE" in wheel.namelist()
+    metadata = wheel.read(f"{INFO}/METADATA").decode()
     required = [line for line in metadata.splitlines() if line.startswith("Requires-Dist:") and "extra ==" not in line]
     assert {line.split()[1].split(">")[0] for line in required} == {"numpy", "onnxruntime", "pillow", "rich", "typer"}

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import io
+import time
+from dataclasses import replace
 from typing import Any
 
 from fakes import workflow
+
 from onnxflow.cli.progress import open_progress
 from onnxflow.engine.events import Event
+from onnxflow.graph.graph import Graph
 
 GRAPH = workflow(s=("Start", {}), k=("Steps", {})).graph
 
@@ -18,8 +22,6 @@ class Terminal(io.StringIO):
 
 
 def shown(stream: io.StringIO, *, quiet: bool = False, pause: float = 0.0) -> str:
-    import time
-
     events: list[tuple[str, dict[str, Any]]] = [
         ("executing", {"node": "s"}),
         ("executing", {"node": "k"}),
@@ -30,7 +32,7 @@ def shown(stream: io.StringIO, *, quiet: bool = False, pause: float = 0.0) -> st
         for kind, data in events:
             listener(Event(kind, data))
             time.sleep(pause)
-        listener(Event("execution_success", {}))
+        listener(Event("executing", {"node": None}))
     return stream.getvalue()
 
 
@@ -44,6 +46,17 @@ def test_a_log_gets_a_line_for_each_node() -> None:
 def test_a_terminal_keeps_the_bars_of_nodes_that_took_time() -> None:
     assert "4/4" in shown(Terminal(), pause=0.06)
     assert "4/4" not in shown(Terminal())
+
+
+def test_a_title_is_text_and_nothing_else() -> None:
+    graph = workflow(s=("Start", {})).graph
+    hostile = Graph({"s": replace(graph.nodes["s"], title="[/b] [red]x\x1b[2J")})
+    for stream in (Terminal(), io.StringIO()):
+        with open_progress(hostile, quiet=False, stream=stream) as listener:
+            listener(Event("executing", {"node": "s"}))
+            time.sleep(0.06)
+        assert "[/b] [red]x" in stream.getvalue()
+        assert "\x1b[2J" not in stream.getvalue()
 
 
 def test_quiet_says_nothing() -> None:

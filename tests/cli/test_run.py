@@ -97,10 +97,10 @@ def test_json_prints_events_named_as_comfyuis_and_nothing_else(tmp_path: Path) -
     events = [json.loads(line) for line in done.stdout.splitlines()]
     types = [event["type"] for event in events]
     assert types[:3] == ["execution_start", "execution_cached", "executing"]
-    assert types[-3:] == ["executed", "execution_success", "report"]
+    assert types[-4:] == ["executed", "execution_success", "executing", "report"]
     progress = [e["data"] for e in events if e["type"] == "progress" and e["data"]["node"] == "5"]
     assert [(p["value"], p["max"]) for p in progress] == [(1, 2), (2, 2)]
-    assert events[-3]["data"]["output"] == {
+    assert events[-4]["data"]["output"] == {
         "images": [{"filename": "onnxflow_00001_.png", "subfolder": "", "type": "output"}]
     }
     report = events[-1]["data"]
@@ -178,7 +178,7 @@ def test_an_unknown_class(tmp_path: Path) -> None:
 def test_a_name_that_leaves_the_output_folder(tmp_path: Path, prefix: str) -> None:
     home = tmp_path / "home"
     home.mkdir()
-    refused(onnxflow("run", quick(tmp_path, n7={"filename_prefix": prefix}), cwd=home), 1, "node 7")
+    refused(onnxflow("run", quick(tmp_path, n7={"filename_prefix": prefix}), cwd=home), 2, "node 7")
     assert list(tmp_path.rglob("*.png")) == []
 
 
@@ -235,7 +235,7 @@ def test_a_file_that_is_not_there(tmp_path: Path) -> None:
 
 def test_an_output_folder_that_cannot_be_made(tmp_path: Path) -> None:
     (tmp_path / "output").write_text("a file")
-    refused(onnxflow("run", quick(tmp_path), cwd=tmp_path), 1, "output")
+    refused(onnxflow("run", quick(tmp_path), cwd=tmp_path), 2, "output is a file, not a folder", "--output-dir")
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="sends SIGINT")
@@ -267,3 +267,78 @@ def test_a_reader_that_goes_away_is_no_traceback(tmp_path: Path) -> None:
     command = f'"{sys.executable}" -P -m onnxflow run "{quick(tmp_path)}" --json | head -n 1'
     done = subprocess.run(command, shell=True, cwd=tmp_path, capture_output=True, text=True, check=False, timeout=120)
     assert "Traceback" not in done.stderr
+
+
+def shell(command: str, cwd: Path) -> subprocess.CompletedProcess[str]:
+    command = command.replace("onnxflow", f'"{sys.executable}" -P -m onnxflow')
+    return subprocess.run(command, shell=True, cwd=cwd, capture_output=True, text=True, check=False, timeout=120)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="a POSIX shell")
+def test_streams_that_are_closed_full_or_narrow(tmp_path: Path) -> None:
+    quick(tmp_path)
+    closed = shell("onnxflow run wf.json 2>&-", tmp_path)
+    assert closed.returncode == 0
+    assert Path(closed.stdout.strip()).is_file()
+    full = shell("onnxflow run wf.json >/dev/full", tmp_path)
+    assert full.returncode == 1
+    assert "cannot write the output" in full.stderr
+    assert "Traceback" not in full.stderr
+    narrow = shell("PYTHONIOENCODING=ascii onnxflow run wf.json --set 7.filename_prefix=bild-ä", tmp_path)
+    assert narrow.returncode == 0, narrow.stderr
+    assert (tmp_path / "output" / "bild-ä_00001_.png").is_file()
+
+
+def test_what_was_saved_before_an_error_is_printed(tmp_path: Path) -> None:
+    document = json.loads(quick(tmp_path).read_text())
+    (tmp_path / "input").mkdir()
+    (tmp_path / "input" / "cut.png").write_bytes(b"\x89PNG\r\n\x1a\n")
+    document["8"] = {"class_type": "LoadImage", "inputs": {"image": "cut.png"}}
+    document["9"] = {"class_type": "SaveImage", "inputs": {"images": ["8", 0], "filename_prefix": "x"}}
+    (tmp_path / "wf.json").write_text(json.dumps(document))
+    done = onnxflow("run", "wf.json", cwd=tmp_path)
+    assert done.returncode == 1
+    assert "cut.png" in done.stderr
+    assert done.stdout == f"{tmp_path / 'output' / 'onnxflow_00001_.png'}\n"
+
+
+def test_count_needs_a_seed_to_raise(tmp_path: Path) -> None:
+    refused(onnxflow("run", quick(tmp_path, n5={"seed": ["1", 0]}), "--count", 2, cwd=tmp_path), 2, "--count 2")
+    done = onnxflow("run", quick(tmp_path, n5={"seed": "5"}), "--count", 2, cwd=tmp_path)
+    assert len(done.stdout.splitlines()) == 2, done.stderr
+
+
+def test_turns_share_the_prompts_and_report_what_each_did(tmp_path: Path) -> None:
+    done = onnxflow("run", quick(tmp_path), "--count", 2, "--json", "-q", cwd=tmp_path)
+    first, second = (json.loads(line)["data"] for line in done.stdout.splitlines() if '"report"' in line)
+    assert [s["component"] for s in first["sessions"]] == ["text_encoder", "unet", "vae_decoder"]
+    assert [(s["component"], s["calls"], s["load_seconds"] > 0) for s in second["sessions"]] == [
+        ("unet", 2, False),
+        ("vae_decoder", 1, False),
+    ]
+    assert {n["node"] for n in second["nodes"] if n["cached"]} == {"1", "2", "3", "4"}
+
+
+def test_an_invalid_workflow_as_json(tmp_path: Path) -> None:
+    done = onnxflow("run", quick(tmp_path, n4={"width": 7, "height": 7}), "--json", "-q", cwd=tmp_path)
+    assert done.returncode == 2
+    (event,) = [json.loads(line) for line in done.stdout.splitlines()]
+    assert event["type"] == "invalid"
+    assert [p["details"] for p in event["data"]["problems"]] == ["width", "height"]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="sends SIGINT")
+@pytest.mark.parametrize("delay", [0.05, 0.15, 0.3, 0.6, 1.2])
+def test_ctrl_c_at_any_moment_is_quiet(tmp_path: Path, delay: float) -> None:
+    path = quick(tmp_path, n5={"steps": 2000})
+    process = subprocess.Popen(
+        [sys.executable, "-P", "-m", "onnxflow", "run", str(path)],
+        cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    time.sleep(delay)
+    process.send_signal(signal.SIGINT)
+    _, said = process.communicate(timeout=60)
+    # In the first instants it is Python itself that is interrupted, before it has read a line of ours.
+    assert process.returncode in ((130,) if delay >= 0.3 else (130, -signal.SIGINT))
+    assert delay < 0.3 or "Traceback" not in said
+    assert delay < 0.3 or "cancelled" in said

@@ -39,7 +39,7 @@ class Recorder:
         return [text for e in self.events if e.type == "executed" for text in e.data["output"].get("text", ())]
 
     def nodes(self, type_: str) -> list[str]:
-        return [event.data["node"] for event in self.events if event.type == type_]
+        return [event.data["node"] for event in self.events if event.type == type_ and event.data["node"]]
 
 
 def run(
@@ -66,6 +66,7 @@ def test_a_chain_runs_in_order_and_tells_what_happens() -> None:
     assert recorder.texts() == ["n=4.0"]
     assert recorder.types() == [
         "execution_start", "execution_cached", "executing", "executing", "executing", "executed", "execution_success",
+        "executing",
     ]  # fmt: skip
     assert {event.data["prompt_id"] for event in recorder.events} == {report.run_id}
     assert [(node.id, node.cached) for node in report.nodes] == [("s", False), ("a", False), ("o", False)]
@@ -73,7 +74,7 @@ def test_a_chain_runs_in_order_and_tells_what_happens() -> None:
 
 def test_hidden_inputs_are_filled_in() -> None:
     _, recorder = run(CHAIN)
-    output = recorder.events[-2].data["output"]
+    (output,) = [event.data["output"] for event in recorder.events if event.type == "executed"]
     assert output == {"text": ["n=4.0"], "id": ["o"], "ids": ["s,a,o"]}
 
 
@@ -155,7 +156,12 @@ def test_what_nobody_foresaw_names_the_node_and_keeps_the_cause() -> None:
     with pytest.raises(NodeError) as caught:
         run_workflow(nodes, CATALOG, DISK, no_sessions(), listeners=[recorder])
     assert "node f (The f, Fail)" in caught.value.render() and isinstance(caught.value.__cause__, RuntimeError)
-    assert recorder.types()[-1] == "execution_error" and recorder.events[-1].data["node_id"] == "f"
+    assert recorder.types()[-2:] == ["execution_error", "executing"]
+    told = recorder.events[-2].data
+    assert (told["node_id"], told["executed"], told["exception_type"]) == ("f", ["s"], "NodeError")
+    assert "what nobody foresaw" in told["exception_message"]
+    assert told["current_inputs"] == {"number": ["Link(node='s', slot=0)"]}
+    assert "raise RuntimeError" in "".join(told["traceback"])
 
 
 def test_several_outputs() -> None:
@@ -180,7 +186,7 @@ def test_progress_is_told_and_cancelling_stops_at_a_step() -> None:
     with pytest.raises(Cancelled) as caught:
         run_workflow(nodes, CATALOG, DISK, no_sessions(), listeners=[listener], cancel=token)
     assert [e.data["value"] for e in seen if e.type == "progress"] == [1, 2]
-    assert seen[-1].type == "execution_interrupted" and seen[-1].data["node_id"] == "p"
+    assert seen[-2].type == "execution_interrupted" and seen[-2].data["node_id"] == "p"
     assert caught.value.exit_code == 130
 
 

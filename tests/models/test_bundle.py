@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
+import shutil
+import tempfile
 from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from onnxflow.errors import ModelError, OnnxflowError
 from onnxflow.models.bundle import is_bundle, open_bundle
-from onnxflow.models.manifest import parse_manifest
 from onnxflow.models.store import EMBEDDED_NAME, ModelStore
 
 FILES = {"unet/model.onnx": b"graph", "text_encoder/token_embedding.npy": b"table"}
@@ -62,8 +64,20 @@ def test_a_bundle_says_what_it_holds(tmp_path: Path) -> None:
     bundle = open_bundle(write(tmp_path))
     assert is_bundle(tmp_path) and bundle.name == "little" and bundle.latent.scale == 0.18215
     assert bundle.graph("unet", "fp32") == tmp_path / "unet/model.onnx"
-    assert bundle.identity == hashlib.sha256((tmp_path / "onnxflow.json").read_bytes()).hexdigest()
     assert bundle == open_bundle(tmp_path) and hash(bundle) == hash(open_bundle(tmp_path))
+
+
+def test_the_identity_follows_the_manifest_and_what_the_disk_says_of_each_file(tmp_path: Path) -> None:
+    first = open_bundle(write(tmp_path / "a"))
+    shutil.copytree(tmp_path / "a", tmp_path / "kept")  # keeps the times, as cp -a
+    kept = open_bundle(tmp_path / "kept")
+    assert kept.identity == first.identity and kept != first
+    assert kept.path("unet/model.onnx").is_relative_to(tmp_path / "kept")
+    found = {first.identity}
+    os.utime(tmp_path / "a" / "unet/model.onnx", ns=(0, 1))
+    found.add(open_bundle(tmp_path / "a").identity)
+    found.add(open_bundle(write(tmp_path / "kept", {**manifest(), "license": "MIT"})).identity)
+    assert len(found) == 3
 
 
 def test_what_it_does_not_hold_is_named(tmp_path: Path) -> None:
@@ -86,26 +100,105 @@ def test_a_missing_or_truncated_file_is_named(tmp_path: Path) -> None:
     assert "unet/model.onnx is missing" in refusal(tmp_path)
 
 
-@pytest.mark.parametrize("name", ["../secret", "/etc/passwd", "a\\..\\b", "C:x"])
-def test_a_file_outside_the_folder_is_refused(tmp_path: Path, name: str) -> None:
+@pytest.mark.parametrize(
+    ("name", "reason"),
+    [
+        ("../secret", "leads out of the folder"),
+        ("/etc/passwd", "is an absolute path"),
+        ("C:x", "names a Windows drive"),
+        ("a\0", "contains a NUL character"),
+        ("\ud800", "half a surrogate pair"),
+        ("a\\..\\b", "plain relative path"),
+        ("./unet/model.onnx", "plain relative path"),
+        ("", "plain relative path"),
+    ],
+)
+def test_a_file_outside_the_folder_is_refused(tmp_path: Path, name: str, reason: str) -> None:
     document = manifest()
     document["files"][name] = {"size": 1, "sha256": ""}
-    assert "leaves the model's folder" in refusal(write(tmp_path, document))
+    found = refusal(write(tmp_path, document))
+    assert "the manifest names the file" in found and reason in found
+
+
+def test_files_may_be_links_as_download_tools_make_them(tmp_path: Path) -> None:
+    write(tmp_path / "a")
+    (tmp_path / "blob").write_bytes(FILES["unet/model.onnx"])
+    (tmp_path / "a/unet/model.onnx").unlink()
+    (tmp_path / "a/unet/model.onnx").symlink_to(tmp_path / "blob")
+    assert open_bundle(tmp_path / "a").path("unet/model.onnx").read_bytes() == b"graph"
+
+
+def changed(path: str, value: Any) -> dict[str, Any]:
+    """The manifest with another value at ``path``, keys with dots between; ... removes it."""
+    document = manifest()
+    *above, last = path.split(".")
+    place: Any = document
+    for key in above:
+        place = place[key]
+    if value is ...:
+        del place[last]
+    else:
+        place[last] = value
+    return document
 
 
 @pytest.mark.parametrize(
-    ("change", "words"),
+    ("path", "value", "words"),
     [
-        ({"format": 2}, "this version reads format 1"),
-        ({"format": None}, "format is None, expected int"),
-        ({"name": 5}, "name is 5, expected str"),
-        ({"latent": []}, "latent. is not an object"),
-        ({"latent": {"channels": True, "factor": 8, "scale": 1}}, "latent.channels is True"),
-        ({"components": {"unet": {"variants": {"fp32": {"file": 3}}}}}, "components.unet.variants.fp32.file is 3"),
+        ("format", 2, "this version reads format 1"),
+        ("format", None, "format is None, expected a whole number"),
+        ("format", 1.0, "format is 1.0, expected a whole number"),
+        ("name", 5, "name is 5, expected a text"),
+        ("name", "a\x1b[2J", "expected a text without control characters"),
+        ("latent", [], "the manifest's latent is [], not an object"),
+        ("latent", ..., "the manifest's latent is None, not an object"),
+        ("latent.channels", True, "latent.channels is True"),
+        ("latent.channels", 0, "latent.channels is 0, expected a whole number from 1 to"),
+        ("latent.factor", -8, "latent.factor is -8"),
+        ("latent.factor", 10**400, "latent.factor is "),
+        ("latent.scale", 0, "latent.scale is 0, expected a number from"),
+        ("latent.scale", True, "latent.scale is True"),
+        ("latent.scale", float("nan"), "latent.scale is nan"),
+        ("latent.scale", float("inf"), "latent.scale is inf"),
+        ("latent.scale", 10**400, "latent.scale is "),
+        ("image.width", 0, "image.width is 0"),
+        ("image.height", "128", "image.height is '128'"),
+        ("sampling.beta_start", 0, "sampling.beta_start is 0, expected a number from"),
+        ("sampling.beta_start", 0.5, "sampling.beta_start is 0.5, expected at most beta_end, which is 0.012"),
+        ("sampling.beta_end", 1, "sampling.beta_end is 1"),
+        ("sampling.timesteps", 1, "sampling.timesteps is 1, expected a whole number from 2"),
+        ("sampling.timesteps", 10**9, "sampling.timesteps is 1000000000"),
+        ("sampling.prediction", "epsilon", "this version knows eps, v"),
+        ("sampling.schedule", "scaled-linear", "did you mean 'scaled_linear'?"),
+        ("family", "sd2", "did you mean 'sd1'?"),
+        ("family", ["sd1"], "family is ['sd1'], expected a text"),
+        ("text.length", 0, "text.length is 0"),
+        ("text.hidden", -1, "text.hidden is -1"),
+        ("text.vocab", 0, "text.vocab is 0"),
+        ("text.eos", 600, "text.eos is 600, expected a whole number from 0 to 599"),
+        ("tokenizer.lowercase", 1, "tokenizer.lowercase is 1, expected true or false"),
+        ("components.unet.variants.fp32.file", 3, "components.unet.variants.fp32.file is 3"),
+        ("components.unet.inputs", [], "components.unet.inputs is [], not an object"),
+        ("components.unet.inputs.sample", 5, "components.unet.inputs.sample is 5, expected a list"),
+        ("components.unet.inputs.sample", "batch", "components.unet.inputs.sample is 'batch'"),
+        ("components.unet.outputs.out_sample", ["batch", 0], "components.unet.outputs.out_sample is ['batch', 0]"),
+        ("components.unet.outputs.out_sample", [None], "components.unet.outputs.out_sample is [None]"),
     ],
 )
-def test_a_wrong_entry_is_named(tmp_path: Path, change: dict[str, Any], words: str) -> None:
-    assert words in refusal(write(tmp_path, {**manifest(), **change}))
+def test_a_wrong_entry_is_named(tmp_path: Path, path: str, value: Any, words: str) -> None:
+    found = refusal(write(tmp_path, changed(path, value)))
+    assert words in found and str(tmp_path / "onnxflow.json") in found and len(found) < 1000
+
+
+def test_facts_of_newer_writers_are_ignored(tmp_path: Path) -> None:
+    for path in ("notes", "latent.offset", "components.unet.variants.fp32.max_relative_error", "sampling.zero_snr"):
+        assert open_bundle(write(tmp_path, changed(path, {"new": [1]}))).name == "little"
+
+
+def test_a_huge_manifest_is_not_read(tmp_path: Path) -> None:
+    with open(tmp_path / "onnxflow.json", "wb") as file:
+        file.truncate(10**12)
+    assert "more than 4,194,304 bytes" in refusal(tmp_path)
 
 
 @pytest.mark.parametrize("data", [b"", b"{", b"[" * 100_000, b"\xff"])
@@ -114,21 +207,43 @@ def test_a_manifest_that_is_no_json(tmp_path: Path, data: bytes) -> None:
     assert "not JSON" in refusal(tmp_path)
 
 
+def places(document: Any) -> list[tuple[dict[str, Any] | list[Any], Any]]:
+    """Every entry of every object and list of the document, as the container and the key."""
+    if not isinstance(document, (dict, list)):
+        return []
+    keys = list(document) if isinstance(document, dict) else list(range(len(document)))
+    return [place for key in keys for place in [(document, key), *places(document[key])]]
+
+
+SCALARS = (
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats()
+    | st.text()
+    | st.sampled_from([10**400, -(10**400), 2**63, 0, "..", "a\0", "sd1"])
+)
+VALUES = st.recursive(SCALARS, lambda v: st.lists(v, max_size=2) | st.dictionaries(st.text(), v, max_size=2))
+
+
 @given(st.data())
+@settings(max_examples=300, deadline=None)
 def test_any_manifest_is_read_or_refused(data: st.DataObject) -> None:
     document = manifest()
-    section = data.draw(st.sampled_from(list(document)))
-    document[section] = data.draw(
-        st.none()
-        | st.integers()
-        | st.text()
-        | st.lists(st.text())
-        | st.dictionaries(st.text(), st.none() | st.lists(st.none()))
-    )
-    try:
-        parse_manifest(json.dumps(document).encode(), "here")
-    except OnnxflowError as error:
-        assert "here" in error.render()
+    for _ in range(data.draw(st.integers(1, 2))):
+        found = places(document)
+        container, key = found[data.draw(st.integers(0, len(found) - 1))]
+        if isinstance(container, dict) and data.draw(st.booleans()):
+            value = container.pop(key)
+            if data.draw(st.booleans()):
+                container[data.draw(st.text() | st.just("a\0"))] = value
+        else:
+            container[key] = data.draw(VALUES)
+    with tempfile.TemporaryDirectory() as folder:
+        try:
+            open_bundle(write(Path(folder), document))
+        except OnnxflowError as error:
+            assert folder in error.render() and len(error.render()) < 2000
 
 
 def test_the_store_names_bundles_by_their_path_below_checkpoints(tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from fakes import FakeLoader, disk_at, workflow
 
+from onnxflow.engine.cache import ResultCache
 from onnxflow.engine.report import RunReport
 from onnxflow.engine.run import run_workflow
 from onnxflow.errors import InputError
@@ -45,7 +46,7 @@ def run(folder: Path, graph: dict[str, Any]) -> tuple[RunReport, FakeLoader, lis
     closed_at: list[str] = []
 
     def listen(event: Any) -> None:
-        if event.type == "executing":
+        if event.type == "executing" and event.data["node"]:
             done = [name for name, loaded in loader.graphs.items() if loaded.closed]
             closed_at.append(f"{event.data['node']}:{','.join(done)}")
 
@@ -59,6 +60,27 @@ def test_a_session_is_opened_late_and_closed_with_the_last_node_that_could_use_i
     assert [image.shape for image in report.images] == [(32, 64, 3)] * 2
     assert closed_at[-2:] == ["d:text_encoder,unet", "s:text_encoder,unet,vae_decoder"]
     assert [use.calls for use in report.sessions] == [2, 3, 2]
+
+
+def test_a_second_equal_loader_keeps_no_session_open(tmp_path: Path) -> None:
+    graph = nodes(k={"model": ("m2", 0)})
+    graph["m2"] = graph["m"]
+    _, _, closed_at = run(tmp_path, graph)
+    assert closed_at[-2:] == ["d:text_encoder,unet", "s:text_encoder,unet,vae_decoder"]
+
+
+def test_with_a_cache_the_sessions_of_volatile_nodes_stay_open(tmp_path: Path) -> None:
+    loader = FakeLoader()
+    sessions = SessionCache(loader)
+    cache = ResultCache()
+    volatile = frozenset({"k", "d", "s"})
+    for seed in (1, 2):
+        graph = workflow(**nodes(k={"seed": seed}))
+        report = run_workflow(graph, CATALOG, disk_at(tmp_path), sessions, cache=cache, volatile=volatile)
+        assert {name for name, loaded in loader.graphs.items() if loaded.closed} == {"text_encoder"}
+        assert len(cache) == 4, "loader, two prompts, empty latent"
+    assert loader.loaded == ["text_encoder", "unet", "vae_decoder"]
+    assert [use.component for use in report.sessions] == ["unet", "vae_decoder"]
 
 
 def test_cfg_1_asks_the_network_once_a_step_and_denoise_0_not_at_all(tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ from fakes import CATALOG, DISK, workflow
 
 from onnxflow.errors import Problem, WorkflowError
 from onnxflow.workflow.check import check, types_match
+from onnxflow.workflow.read import workflow_from_document
 from onnxflow.workflow.response import error_response
 
 GOOD = {"s": ("Start", {"value": 2}), "o": ("Show", {"number": ("s", 0), "label": ""})}
@@ -96,6 +97,8 @@ def test_a_node_without_a_class() -> None:
         ({"value": {"a": 1}}, "invalid_input_type", None),
         ({"value": [1, 2, 3]}, "bad_linked_input", "value, [1, 2, 3]"),
         ({"value": [5, 0]}, "bad_linked_input", "value, [5, 0]"),
+        ({"value": ["9", 0.5]}, "bad_linked_input", "value, ['9', 0.5]"),
+        ({"value": ["9", 0.0]}, "link_to_missing_node", "value: node '9'"),
         ({"value": ["9", 0]}, "link_to_missing_node", "value: node '9'"),
         ({"value": ["o", 0]}, "link_to_missing_output", None),
         ({"value": ["o", -1]}, "link_to_missing_output", None),
@@ -170,7 +173,15 @@ def test_types_match() -> None:
 def test_the_answer_has_the_shape_of_comfyuis() -> None:
     with pytest.raises(WorkflowError) as caught:
         check(workflow(s=("Start", {"value": 500}), o=GOOD["o"]), CATALOG, DISK)
-    assert error_response(caught.value) == {
+    answer = error_response(caught.value)
+    (problem,) = answer["problems"]
+    assert (problem["node"], problem["type"], problem["hint"]) == (
+        "s",
+        "value_bigger_than_max",
+        "value takes an INT from 0 to 100",
+    )
+    assert answer["where"] == "test.json"
+    assert {key: answer[key] for key in ("error", "node_errors")} == {
         "error": {
             "type": "prompt_outputs_failed_validation",
             "message": "Prompt outputs failed validation",
@@ -196,3 +207,23 @@ def test_the_answer_has_the_shape_of_comfyuis() -> None:
             }
         },
     }
+
+
+def test_the_answer_lists_every_unknown_class() -> None:
+    with pytest.raises(WorkflowError) as caught:
+        check(workflow(a=("Xa", {}), b=("Xb", {})), CATALOG, DISK)
+    answer = error_response(caught.value)
+    assert answer["error"]["type"] == "invalid_prompt"
+    assert [problem["node"] for problem in answer["problems"]] == ["a", "b"]
+
+
+def test_titles_cannot_write_to_the_terminal() -> None:
+    document = {
+        "1": {"class_type": "X\x1b[2J", "inputs": {}, "_meta": {"title": "ok\nerror: all fine\x1b]0;pwned\x07"}}
+    }
+    with pytest.raises(WorkflowError) as caught:
+        check(workflow_from_document(document), CATALOG, DISK)
+    shown = caught.value.render()
+    assert "\x1b" not in shown
+    assert "\nerror" not in shown
+    assert "\\x1b[2J" in shown

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from fakes import CATALOG, workflow
 
@@ -13,8 +15,10 @@ from onnxflow.workflow.overrides import (
     Override,
     apply_overrides,
     apply_seed,
+    override,
     parse_override,
     raise_seeds,
+    seeded_nodes,
     seeds,
 )
 
@@ -25,18 +29,16 @@ WORKFLOW = workflow(
     o=("Show", {"number": ("a", 0), "label": "x"}),
     k=("Sampler", {"seed": 5, "noise_seed": 6}),
     m=("Sampler", {"seed": ("s", 0)}),
+    p=("Pair", {"name": "left"}),
 )
 
 
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
-        ("3.seed=7", Override("3", "seed", 7)),
-        ("8:5.cfg=4.5", Override("8:5", "cfg", 4.5)),
-        ("My Node.text=a = b.c", Override("My Node", "text", "a = b.c")),
-        ("6.text=", Override("6", "text", "")),
-        ("6.on=true", Override("6", "on", True)),
-        ('6.link=["4", 0]', Override("6", "link", ["4", 0])),
+        ("3.seed=7", Override("3", "seed", "7", typed=True)),
+        ("My Node.text=a = b.c", Override("My Node", "text", "a = b.c", typed=True)),
+        ("8:5.text=", Override("8:5", "text", "", typed=True)),
     ],
 )
 def test_parse(text: str, expected: Override) -> None:
@@ -63,11 +65,53 @@ def test_by_id_class_and_title() -> None:
     assert WORKFLOW.document["s"]["inputs"] == {"value": 2}, "the original is left alone"
 
 
-def test_a_text_input_keeps_numbers_as_texts_and_an_array_is_a_link() -> None:
-    inputs, _ = changed("o", "label", 7)
-    assert inputs["o"]["label"] == "7"
-    inputs, documents = changed("o", "number", ["b", 0])
-    assert inputs["o"]["number"] == Link("b", 0) and documents["o"]["number"] == ["b", 0]
+@pytest.mark.parametrize("typed", ["1.10", "7", "1e3", '"quoted"', '["a","b"]', "true", "null", "{a|b}", ""])
+def test_a_text_stays_as_it_was_typed(typed: str) -> None:
+    found = apply_overrides(WORKFLOW, [parse_override(f"o.label={typed}")], CATALOG)
+    assert found.graph.nodes["o"].inputs["label"] == found.document["o"]["inputs"]["label"] == typed
+    found = apply_overrides(WORKFLOW, [parse_override(f"p.name={typed}")], CATALOG)
+    assert found.graph.nodes["p"].inputs["name"] == typed
+
+
+@pytest.mark.parametrize(("typed", "value"), [("7", 7), ("4.5", 4.5), ("true", True), ("seven", "seven")])
+def test_other_values_are_json_where_they_read_as_json(typed: str, value: Any) -> None:
+    found = apply_overrides(WORKFLOW, [parse_override(f"s.value={typed}")], CATALOG)
+    assert found.graph.nodes["s"].inputs["value"] == value
+
+
+def test_a_link_is_a_link_anywhere() -> None:
+    for name in ("number", "label"):
+        found = apply_overrides(WORKFLOW, [parse_override(f'o.{name}=["b", 0]')], CATALOG)
+        assert found.graph.nodes["o"].inputs[name] == Link("b", 0)
+        assert found.document["o"]["inputs"][name] == ["b", 0]
+
+
+def test_values_of_a_program_become_json() -> None:
+    assert override("3.seed", np.int64(7)) == Override("3", "seed", 7)
+    assert type(override("3.seed", np.int64(7)).value) is int
+    assert override("3.cfg", np.float32(0.5)).value == 0.5
+    assert override("3.model", ("4", 0)).value == ["4", 0]
+    for target, value in (
+        ("3.text", Path("x")),
+        ("3.x", object()),
+        ("seed", 1),
+        (".seed", 1),
+        ("3.a", np.zeros(3)),
+    ):
+        with pytest.raises(UsageError):
+            override(target, value)
+
+
+def test_which_nodes_change_with_the_seeds() -> None:
+    more = workflow(
+        s=("Start", {"value": 2}),
+        k=("Sampler", {"seed": "5", "x": ("s", 0)}),
+        d=("Decode", {"x": ("k", 0)}),
+        o=("Show", {"number": ("d", 0), "label": ""}),
+        q=("Show", {"number": ("s", 0), "label": ""}),
+    )
+    assert seeded_nodes(more) == {"k", "d", "o"}
+    assert seeds(raise_seeds(more, 1)) == {"k.seed": 6}
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from onnxflow.nodes import file_guard
+from onnxflow.models import file_guard
 
 PIECES = [
     "..",

@@ -1,4 +1,4 @@
-"""Keeps file names that come from a workflow inside the folder they are relative to, on every operating system."""
+"""Keeps names that a workflow or a manifest gives inside the folder they are relative to, on every operating system."""
 
 from __future__ import annotations
 
@@ -43,6 +43,14 @@ def split(name: str) -> tuple[str, ...]:
             raise ValueError(f"has a part {part!r} that is a device on Windows")
         parts.append(part)
     return tuple(parts)
+
+
+def is_plain(name: str) -> bool:
+    """Whether ``name`` is relative, stays in its folder and is written in the one way that ``split`` joins up to."""
+    try:
+        return name != "" and "/".join(split(name)) == name
+    except ValueError:
+        return False
 
 
 def below(root: Path, parts: tuple[str, ...]) -> Path:

@@ -1,0 +1,110 @@
+"""The work of ``onnxflow run``: the workflow with its flags applied, run once or ``--count`` times."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
+
+from onnxflow.api import disk_of
+from onnxflow.cancel import CancelToken
+from onnxflow.cli.json_events import JsonEvents
+from onnxflow.cli.progress import open_progress
+from onnxflow.cli.summary import print_details, print_summary
+from onnxflow.engine.cache import ResultCache
+from onnxflow.engine.events import Event, Listener
+from onnxflow.engine.run import interruptible, run_workflow
+from onnxflow.errors import UsageError
+from onnxflow.nodes.catalog import builtin_catalog
+from onnxflow.providers.session import SessionCache
+from onnxflow.settings import load_settings
+from onnxflow.workflow.overrides import (
+    apply_overrides,
+    apply_seed,
+    parse_override,
+    raise_seeds,
+    seeded_nodes,
+    seeds,
+)
+from onnxflow.workflow.read import read_workflow
+
+
+class Turns:
+    """One workflow and its flags, ready to run; the constructor refuses flags that make no sense."""
+
+    def __init__(
+        self,
+        workflow: Path,
+        sets: Sequence[str],
+        seed: int | None,
+        count: int,
+        models: Sequence[Path],
+        input_dir: Path | None,
+        output_dir: Path | None,
+        *,
+        metadata: bool,
+    ) -> None:
+        overrides = [parse_override(text) for text in sets]
+        settings = load_settings(models, input_dir, output_dir, environment=os.environ, working_dir=Path.cwd())
+        self._disk = disk_of(settings)
+        self._catalog = builtin_catalog()
+        self._base = apply_overrides(read_workflow(workflow), overrides, self._catalog)
+        self._count = count
+        self._seeded: tuple[str, ...] | None = None
+        self._seed = seed
+        self._metadata = metadata
+        if seed is not None:
+            self._base, self._seeded = apply_seed(self._base, seed)
+        if count > 1 and not seeds(self._base):
+            raise UsageError(
+                f"--count {count}: the workflow has no typed-in seed to raise, every turn would draw the same",
+                where=str(workflow),
+                hint="leave --count away, or give a sampler's seed a number",
+            )
+
+    def run(self, json_events: JsonEvents | None, *, quiet: bool, verbose: bool) -> None:
+        """Every turn in order: pictures are written, their paths (or the events) printed as soon as they are there."""
+        sessions = SessionCache()
+        cancel = CancelToken()
+        # Turns share what does not depend on the seed; the rest would only fill the memory.
+        cache = ResultCache() if self._count > 1 else None
+        if self._seeded is not None and not quiet:
+            names = ", ".join(self._seeded)
+            print(f"seed {self._seed} for {names}" if names else "the workflow has no seed to set", file=sys.stderr)
+        for turn in range(self._count):
+            current = raise_seeds(self._base, turn) if turn else self._base
+            last = turn == self._count - 1
+            if self._count > 1 and not quiet:
+                used = ", ".join(f"{name}={value}" for name, value in seeds(current).items())
+                print(f"run {turn + 1} of {self._count}: {used}", file=sys.stderr)
+            with open_progress(current.graph, quiet=quiet, stream=sys.stderr) as progress:
+                listeners: list[Listener] = [progress, json_events or _print_paths]
+                volatile = seeded_nodes(current) if not last else frozenset[str]()
+                work = partial(
+                    run_workflow,
+                    current,
+                    self._catalog,
+                    self._disk,
+                    sessions,
+                    cache=cache,
+                    listeners=listeners,
+                    cancel=cancel,
+                    metadata=self._metadata,
+                    volatile=volatile,
+                )
+                report = interruptible(work, cancel)
+            if json_events:
+                json_events.report(report)
+            if verbose:
+                print_details(report, sys.stderr)
+            if not quiet:
+                print_summary(report, sys.stderr)
+        sessions.close()
+
+
+def _print_paths(event: Event) -> None:
+    """Print the paths of files as soon as they are written."""
+    for file in event.saved:
+        print(file.path, flush=True)

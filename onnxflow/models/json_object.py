@@ -1,0 +1,95 @@
+"""A JSON object that knows its place in the document, so that an error can say which entry is wrong."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping
+from types import MappingProxyType
+from typing import Any, Final, TypeVar
+
+from onnxflow.errors import ModelError, did_you_mean, shown
+
+MOST: Final = 1_000_000
+"""The largest size, count or id that any model comes near; a larger one is damage, and would only exhaust memory."""
+
+_T = TypeVar("_T")
+_KINDS = {bool: "true or false", int: "a whole number", str: "a text"}
+_AGAIN = "export the model again"
+
+
+class JsonObject:
+    """The entries of one object; every method raises ModelError naming the entry that is missing or wrong."""
+
+    def __init__(self, document: Any, where: str, path: str = "") -> None:
+        if not isinstance(document, dict):
+            subject = f"'s {path}" if path else ""
+            raise ModelError(
+                f"the manifest{subject} is {shown(document)}, expected an object", where=where, hint=_AGAIN
+            )
+        self._document = document
+        self._where = where
+        self._path = path
+
+    def value(self, key: str, kind: type[_T]) -> _T:
+        """The entry ``key``, which has exactly the JSON type ``kind``."""
+        found = self._document.get(key)
+        if type(found) is not kind:
+            raise self._wrong(key, _KINDS[kind])
+        return found
+
+    def text(self, key: str) -> str:
+        """A text that can be printed on one line."""
+        found = self.value(key, str)
+        if not found.isprintable():
+            raise self._wrong(key, "a text without control characters")
+        return found
+
+    def choice(self, key: str, known: Collection[str]) -> str:
+        """One of the ``known`` names."""
+        found = self.value(key, str)
+        if found not in known:
+            raise ModelError(
+                f"the manifest's {self._at(key)} is {shown(found)}, this version knows {', '.join(known)}",
+                where=self._where,
+                hint=f"update onnxflow, or export the model again; {did_you_mean(found, known)}",
+            )
+        return found
+
+    def whole(self, key: str, least: int = 1, most: int = MOST) -> int:
+        """A whole number from ``least`` to ``most``."""
+        found = self.value(key, int)
+        if not least <= found <= most:
+            raise self._wrong(key, f"a whole number from {least:,} to {most:,}")
+        return found
+
+    def number(self, key: str, least: float, most: float) -> float:
+        """A number from ``least`` to ``most``."""
+        found = self._document.get(key)
+        if not isinstance(found, (int, float)) or type(found) is bool or not least <= found <= most:
+            raise self._wrong(key, f"a number from {least:g} to {most:g}")
+        return float(found)
+
+    def section(self, key: str) -> JsonObject:
+        """The object ``key``."""
+        return JsonObject(self._document.get(key), self._where, self._at(key))
+
+    def mapping(self, key: str, read: Callable[[JsonObject], _T]) -> Mapping[str, _T]:
+        """The object ``key``, whose entries are objects that ``read`` understands, by name."""
+        section = self.section(key)
+        return MappingProxyType({name: read(section.section(name)) for name in section._document})
+
+    def shapes(self, key: str) -> Mapping[str, tuple[str | int, ...]]:
+        """The object ``key`` of arrays' shapes by name: lists of sizes (whole numbers) and names of free dimensions."""
+        section = self.section(key)
+        for name, shape in section._document.items():
+            if type(shape) is not list or not all(type(d) is str or (type(d) is int and 0 < d <= MOST) for d in shape):
+                raise section._wrong(name, f"a list of names and of sizes from 1 to {MOST:,}")
+        return MappingProxyType({name: tuple(shape) for name, shape in section._document.items()})
+
+    def _at(self, key: str) -> str:
+        return f"{self._path}.{key}" if self._path else key
+
+    def _wrong(self, key: str, expected: str) -> ModelError:
+        found = self._document.get(key)
+        return ModelError(
+            f"the manifest's {self._at(key)} is {shown(found)}, expected {expected}", where=self._where, hint=_AGAIN
+        )
