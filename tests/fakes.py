@@ -14,7 +14,8 @@ from onnxflow.models.disk import Disk, Folders
 from onnxflow.models.store import ModelStore
 from onnxflow.nodes.catalog import NodeCatalog
 from onnxflow.nodes.context import Context
-from onnxflow.nodes.spec import Combo, Float, Hidden, Int, NodeResult, String, node
+from onnxflow.nodes.spec import NodeResult, node
+from onnxflow.nodes.widgets import Combo, Float, Hidden, Int, String
 from onnxflow.providers.session import ModelSource, SessionCache, SessionKey
 from onnxflow.workflow.read import workflow_from_document
 from onnxflow.workflow.workflow import Workflow

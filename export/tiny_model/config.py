@@ -66,19 +66,18 @@ class TextRecipe:
 
 @dataclass(frozen=True, slots=True)
 class UnetRecipe:
-    """Shape and training of the denoiser."""
+    """Shape and training of the denoiser; a phase is (min-SNR gamma, steps)."""
 
     channels: tuple[int, ...]
     layers: int
     heads: int
     groups: int
-    steps: int
     batch: int
     learning_rate: float
     warmup: int
     ema: float
     caption_dropout: float
-    snr_gamma: float
+    phases: tuple[tuple[float, int], ...]
     time_power: float
     seed_offset: int
 

@@ -49,7 +49,8 @@ def train_unet(
     network = build_unet(recipe).to(memory_format=torch.channels_last)
     pool = make_pool(recipe, autoencoder, folder / "pool", log)
     told = ToldCaptions(encoder, tokenizer, pool.captions)
-    weights = loss_weights(shape.snr_gamma)
+    steps = sum(count for _, count in shape.phases)
+    weights = [weight for gamma, count in shape.phases for weight in [loss_weights(gamma)] * count]  # one a step
 
     def loss(step: int) -> Tensor:
         rng = step_randomness(seed, step)
@@ -59,12 +60,12 @@ def train_unet(
         noise = torch.randn_like(latents)
         states = told.states(chosen.tolist(), (rng.random(shape.batch) < shape.caption_dropout).tolist())
         guess = network(add_noise(latents, noise, t), t, encoder_hidden_states=states).sample
-        return (weights[t] * ((guess - noise) ** 2).mean((1, 2, 3))).mean()
+        return (weights[step][t] * ((guess - noise) ** 2).mean((1, 2, 3))).mean()
 
     optimiser = torch.optim.AdamW(network.parameters(), lr=shape.learning_rate, weight_decay=1e-2)
     depends = repr((recipe.seed, recipe.data, recipe.text.hidden, shape))
-    rate = cosine(shape.steps, shape.warmup)
-    stage = Stage("unet", folder / "unet.pt", depends, network, optimiser, rate, shape.steps, shape.ema)
+    rate = cosine(steps, shape.warmup)
+    stage = Stage("unet", folder / "unet.pt", depends, network, optimiser, rate, steps, shape.ema)
     train(stage, loss, log, recipe.machine.checkpoint_every, stop_at)
     return network.to(memory_format=torch.contiguous_format)
 

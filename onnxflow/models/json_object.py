@@ -86,7 +86,8 @@ class JsonObject:
         return MappingProxyType({name: tuple(shape) for name, shape in section._document.items()})
 
     def _at(self, key: str) -> str:
-        return f"{self._path}.{key}" if self._path else key
+        short = key if len(key) <= 60 else f"{key[:57]}..."
+        return f"{self._path}.{short}" if self._path else short
 
     def _wrong(self, key: str, expected: str) -> ModelError:
         found = self._document.get(key)

@@ -82,7 +82,7 @@ def problem(root: Path, kind: str, prefix: str | None) -> str | None:
     try:
         check_writable(target(root, kind, prefix or "", now=time.localtime()))
     except OutputError as error:
-        return f"{error.message} in {error.where} ({error.hint})"
+        return f"{error.message} (folder: {error.where}; {error.hint})"
     return None
 
 

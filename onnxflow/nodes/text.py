@@ -53,9 +53,11 @@ def text_model(bundle: Bundle) -> TextModel:
     path = bundle.path(text.token_embedding)
     try:
         table = np.lib.format.open_memmap(path, mode="r")
-    except (OSError, ValueError, TypeError, OverflowError) as error:
+    except Exception as error:  # numpy reads the header with Python's parser and passes on whatever that raises
         raise ModelError(
-            f"the token table cannot be read: {error}", where=str(path), hint="export the model again"
+            f"the token table cannot be read: {str(error) or type(error).__name__}",
+            where=str(path),
+            hint="export the model again",
         ) from None
     if table.shape != (text.vocab, text.hidden) or table.dtype.kind != "f":
         raise ModelError(

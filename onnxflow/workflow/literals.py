@@ -52,7 +52,7 @@ def parse_literal(declared: Input, value: Any, node: Node, disk: Disk, *, bounde
     if not bounded:
         return value
     allowed = declared.allowed(disk)
-    if allowed is None or value in allowed:
+    if allowed is None or value in allowed or (declared.accepts is not None and declared.accepts(disk, value)):
         reason = declared.refuse(value) if declared.refuse else None
         if reason is None:
             return value

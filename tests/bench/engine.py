@@ -20,7 +20,8 @@ from onnxflow.engine.run import run_workflow
 from onnxflow.models.disk import Disk, Folders
 from onnxflow.models.store import ModelStore
 from onnxflow.nodes.catalog import NodeCatalog
-from onnxflow.nodes.spec import Int, NodeResult, node
+from onnxflow.nodes.spec import NodeResult, node
+from onnxflow.nodes.widgets import Int
 from onnxflow.providers.session import SessionCache
 from onnxflow.workflow.read import parse_workflow
 

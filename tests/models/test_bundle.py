@@ -16,7 +16,6 @@ from hypothesis import strategies as st
 
 from onnxflow.errors import ModelError, OnnxflowError
 from onnxflow.models.bundle import is_bundle, open_bundle
-from onnxflow.models.store import EMBEDDED_NAME, ModelStore
 
 FILES = {"unet/model.onnx": b"graph", "text_encoder/token_embedding.npy": b"table"}
 
@@ -150,8 +149,8 @@ def changed(path: str, value: Any) -> dict[str, Any]:
         ("format", 1.0, "format is 1.0, expected a whole number"),
         ("name", 5, "name is 5, expected a text"),
         ("name", "a\x1b[2J", "expected a text without control characters"),
-        ("latent", [], "the manifest's latent is [], not an object"),
-        ("latent", ..., "the manifest's latent is None, not an object"),
+        ("latent", [], "the manifest's latent is [], expected an object"),
+        ("latent", ..., "the manifest's latent is None, expected an object"),
         ("latent.channels", True, "latent.channels is True"),
         ("latent.channels", 0, "latent.channels is 0, expected a whole number from 1 to"),
         ("latent.factor", -8, "latent.factor is -8"),
@@ -169,7 +168,7 @@ def changed(path: str, value: Any) -> dict[str, Any]:
         ("sampling.timesteps", 1, "sampling.timesteps is 1, expected a whole number from 2"),
         ("sampling.timesteps", 10**9, "sampling.timesteps is 1000000000"),
         ("sampling.prediction", "epsilon", "this version knows eps, v"),
-        ("sampling.schedule", "scaled-linear", "did you mean 'scaled_linear'?"),
+        ("sampling.schedule", "scaled-linear", "did you mean 'scaled_linear'"),
         ("family", "sd2", "did you mean 'sd1'?"),
         ("family", ["sd1"], "family is ['sd1'], expected a text"),
         ("text.length", 0, "text.length is 0"),
@@ -178,7 +177,7 @@ def changed(path: str, value: Any) -> dict[str, Any]:
         ("text.eos", 600, "text.eos is 600, expected a whole number from 0 to 599"),
         ("tokenizer.lowercase", 1, "tokenizer.lowercase is 1, expected true or false"),
         ("components.unet.variants.fp32.file", 3, "components.unet.variants.fp32.file is 3"),
-        ("components.unet.inputs", [], "components.unet.inputs is [], not an object"),
+        ("components.unet.inputs", [], "components.unet.inputs is [], expected an object"),
         ("components.unet.inputs.sample", 5, "components.unet.inputs.sample is 5, expected a list"),
         ("components.unet.inputs.sample", "batch", "components.unet.inputs.sample is 'batch'"),
         ("components.unet.outputs.out_sample", ["batch", 0], "components.unet.outputs.out_sample is ['batch', 0]"),
@@ -227,7 +226,7 @@ VALUES = st.recursive(SCALARS, lambda v: st.lists(v, max_size=2) | st.dictionari
 
 
 @given(st.data())
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=150, deadline=None)
 def test_any_manifest_is_read_or_refused(data: st.DataObject) -> None:
     document = manifest()
     for _ in range(data.draw(st.integers(1, 2))):
@@ -244,34 +243,3 @@ def test_any_manifest_is_read_or_refused(data: st.DataObject) -> None:
             open_bundle(write(Path(folder), document))
         except OnnxflowError as error:
             assert folder in error.render() and len(error.render()) < 2000
-
-
-def test_the_store_names_bundles_by_their_path_below_checkpoints(tmp_path: Path) -> None:
-    write(tmp_path / "checkpoints" / "b")
-    write(tmp_path / "checkpoints" / "sd" / "a")
-    (tmp_path / "checkpoints" / "empty").mkdir()
-    store = ModelStore((tmp_path, tmp_path / "nowhere"))
-    assert store.checkpoints() == [EMBEDDED_NAME, "b", "sd/a"]
-    assert store.checkpoint("sd/a").root == tmp_path / "checkpoints" / "sd" / "a"
-
-
-def test_a_missing_model_is_answered_with_what_to_do(tmp_path: Path) -> None:
-    write(tmp_path / "checkpoints" / "dreamy")
-    (tmp_path / "checkpoints" / "old.safetensors").write_bytes(b"")
-    store = ModelStore((tmp_path,))
-    with pytest.raises(ModelError) as caught:
-        store.checkpoint("dremy.safetensors")
-    assert "did you mean 'dreamy'?" in caught.value.render()
-    with pytest.raises(ModelError) as caught:
-        store.checkpoint("old.safetensors")
-    assert "onnxflow export" in caught.value.render()
-    with pytest.raises(ModelError) as caught:
-        store.checkpoint("../../old.safetensors")
-    assert "onnxflow export" not in caught.value.render()
-
-
-def test_the_first_root_wins(tmp_path: Path) -> None:
-    for root in ("one", "two"):
-        write(tmp_path / root / "checkpoints" / "same")
-    store = ModelStore((tmp_path / "one", tmp_path / "two"))
-    assert store.checkpoint("same").root.is_relative_to(tmp_path / "one")

@@ -11,7 +11,7 @@ import pytest
 from onnxflow.errors import Cancelled, InputError, OutputError
 from onnxflow.models.disk import Disk, Folders
 from onnxflow.models.store import ModelStore
-from onnxflow.nodes import image, png
+from onnxflow.nodes import image, latent_file, png
 from onnxflow.nodes.context import Context
 from onnxflow.nodes.spec import NodeResult, NodeSpec
 from onnxflow.values import Image, Mask
@@ -132,6 +132,18 @@ def test_a_prefix_that_leaves_the_output_folder(prefix: str, ctx: FakeContext, t
     with pytest.raises(OutputError, match="the file name prefix"):
         call(image.save_image, ctx, images=picture(0.5), filename_prefix=prefix)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["input"]
+
+
+@pytest.mark.parametrize("spec", [image.save_image, latent_file.save_latent], ids=lambda spec: spec.name)
+def test_where_files_go_is_checked_before_anything_is_made(spec: NodeSpec, ctx: FakeContext, tmp_path: Path) -> None:
+    assert spec.validate is not None and spec.validated == ("filename_prefix",)
+    for fine in ("ComfyUI", "a/%width%", "", None):
+        assert spec.validate(ctx.disk, filename_prefix=fine) is None
+    assert "such as 'ComfyUI'" in spec.validate(ctx.disk, filename_prefix="../x")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["input"]
+    ctx.disk.folders.output.write_bytes(b"")
+    for prefix in ("ComfyUI", None):
+        assert "is a file, not a folder" in spec.validate(ctx.disk, filename_prefix=prefix)
 
 
 def test_metadata_that_cannot_be_written(ctx: FakeContext) -> None:

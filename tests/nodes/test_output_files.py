@@ -242,4 +242,49 @@ def test_what_cannot_be_a_folder(tmp_path: Path) -> None:
     for prefix in ("file/x", "file/deeper/x", "a" * 300, "a" * 300 + "/x"):
         with pytest.raises(OutputError):
             save(tmp_path, prefix, b"1")
+        assert output_files.problem(tmp_path, "output", prefix)
     assert files(tmp_path) == ["file"]
+
+
+def test_an_output_folder_that_is_a_file(tmp_path: Path) -> None:
+    (tmp_path / "file").write_bytes(b"mine")
+    for root, prefix in ((tmp_path / "file", "a"), (tmp_path / "file" / "deeper", "a"), (tmp_path, "file/a")):
+        with pytest.raises(OutputError) as caught:
+            save(root, prefix, b"1")
+        assert caught.value.message == f"cannot write a file: {tmp_path / 'file'} is a file, not a folder"
+        assert "--output-dir" in caught.value.hint and "permissions" not in caught.value.hint
+        reason = output_files.problem(root, "output", prefix)
+        assert reason is not None and "is a file, not a folder" in reason and "--output-dir" in reason
+    assert "file name prefix" in caught.value.hint
+    assert output_files.problem(tmp_path / "file", "output", None)
+    assert files(tmp_path) == ["file"]
+
+
+def test_a_folder_that_may_not_be_written_to(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "access", lambda path, mode: Path(path) != tmp_path)
+    for root, words in ((tmp_path, "may not write into"), (tmp_path / "new", "may not create a folder in")):
+        reason = output_files.problem(root, "output", "a/b" if root != tmp_path else "a")
+        assert reason is not None and f"this user {words} {tmp_path}" in reason and "permissions" in reason
+        with pytest.raises(OutputError, match=words):
+            save(root, "a", b"1")
+    assert files(tmp_path) == []
+
+
+@pytest.mark.parametrize("prefix", ["a", "a/b/c", "", "%width%/%year%", None])
+def test_looking_at_a_prefix_creates_nothing(prefix: str | None, tmp_path: Path) -> None:
+    assert output_files.problem(tmp_path / "not" / "there", "output", prefix) is None
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("prefix", ["../x", "/tmp/x", "C:\\x", "a\0b", "con", "é" * 121])
+def test_a_prefix_that_writing_would_refuse_is_a_problem(prefix: str, tmp_path: Path) -> None:
+    with pytest.raises(OutputError) as caught:
+        save(tmp_path, prefix, b"1")
+    reason = output_files.problem(tmp_path, "output", prefix)
+    assert reason is not None and caught.value.message in reason and caught.value.hint in reason
+    assert "\n" not in reason and "\0" not in reason
+
+
+def test_the_longest_prefix_can_be_written(tmp_path: Path) -> None:
+    (name,) = save(tmp_path, "a" * 239, b"1", suffix=".latent")
+    assert len(name) == 239 + len("_00001_.latent")

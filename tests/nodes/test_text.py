@@ -117,9 +117,27 @@ def test_the_files_of_a_bundle_are_read_once(tmp_path: Path) -> None:
     bundle = make_bundle(tmp_path, "read-once")
     encode("cat", bundle)
     (tmp_path / "merges.txt").unlink()
-    encode("dog", replace(bundle, root=tmp_path / "moved"))
-    with pytest.raises(ModelError, match="lacks merges"):
-        encode("dog", replace(bundle, identity="another"))
+    encode("dog", replace(bundle))
+    for other in (replace(bundle, identity="another"), replace(bundle, root=tmp_path / "copy")):
+        with pytest.raises(ModelError, match="the tokenizer lacks"):
+            encode("dog", other)
+
+
+@pytest.mark.parametrize(
+    ("prompt", "words"),
+    [
+        ("a cat, embedding:easynegative", "'easynegative', which this version cannot read (take"),
+        ("(embedding:bad:1.2)", "'bad'"),
+        ("a (cat:nan)", "weight nan"),
+        ("a (cat:1e39)", "weight 1e+39"),
+    ],
+)
+def test_prompts_that_no_model_can_encode_are_refused_before_one_is_loaded(prompt: str, words: str) -> None:
+    validate = clip_text_encode.validate
+    assert validate is not None and clip_text_encode.validated == ("text",)
+    assert words in validate(cast(Disk, None), text=prompt)
+    for fine in (None, "", "a (cat:1.2)", "an EMBEDDING:word", "embedding:", "( :nan)"):
+        assert validate(cast(Disk, None), text=fine) is None
 
 
 @pytest.mark.parametrize(
@@ -141,7 +159,15 @@ def test_a_manifest_that_does_not_fit_its_files(tmp_path: Path, changed: dict[st
         text_model(replace(bundle, manifest=manifest))
 
 
-@pytest.mark.parametrize("content", [b"", b"\x93NUMPY\x01\x00", b"PK\x03\x04", b"not an array", None])
+def header(text: str) -> bytes:
+    """A .npy file that has only a header."""
+    return b"\x93NUMPY\x01\x00" + len(text).to_bytes(2, "little") + text.encode()
+
+
+@pytest.mark.parametrize(
+    "content",
+    [b"", b"\x93NUMPY\x01\x00", b"PK\x03\x04", b"not an array", header("("), header("-" * 9000), header("1 2"), None],
+)
 def test_a_token_table_that_is_something_else(tmp_path: Path, content: bytes | None) -> None:
     bundle = make_bundle(tmp_path, f"{content!r}")
     whole = (tmp_path / "tokens.npy").read_bytes()

@@ -103,11 +103,32 @@ def test_pooling_is_asked_for_at_the_first_end_token(tiny_model: TextModel) -> N
     assert asked == [[3], [76, 2]]
 
 
-@pytest.mark.parametrize("prompt", ["(cat:nan)", "a (b:inf)", "a (b:-inf)", "(" * 10_000 + "cat" + ")" * 10_000])
+@pytest.mark.parametrize(
+    "prompt", ["(cat:nan)", "a (b:inf)", "a (b:1e39)", "a (b:-inf)", "(" * 10_000 + "cat" + ")" * 10_000]
+)
 def test_weights_without_a_value(prompt: str, tiny_model: TextModel) -> None:
-    with pytest.raises(InputError, match=r"weight -?(nan|inf)") as caught:
+    with pytest.raises(InputError, match=r"weight -?(nan|inf|1e\+39)") as caught:
         encode_prompt(prompt, tiny_model, Counting(identity))
     assert caught.value.hint
+
+
+@pytest.mark.parametrize("weight", ["1e38", "-3e38"])
+@pytest.mark.filterwarnings("error")
+def test_weights_that_overflow_the_states(weight: str, tiny_model: TextModel) -> None:
+    with pytest.raises(InputError, match=r"weight (1e\+38|-3e\+38) is too large") as caught:
+        encode_prompt(f"a (cat:{weight})", tiny_model, Counting(lambda x: identity(x * np.float32(100))))
+    assert caught.value.hint
+
+
+@pytest.mark.parametrize("prompt", ["cat", "(cat:1.2)"])
+@pytest.mark.parametrize("spoilt", ["normed_hidden_states", "pooled"])
+@pytest.mark.filterwarnings("error")
+def test_a_network_that_gives_no_numbers(prompt: str, spoilt: str, tiny_model: TextModel) -> None:
+    def network(x: Array) -> dict[str, NDArray[Any]]:
+        return {name: value * np.float32(np.nan if name == spoilt else 1) for name, value in identity(x).items()}
+
+    with pytest.raises(ModelError, match="the text encoder gave NaN"):
+        encode_prompt(prompt, tiny_model, Counting(network))
 
 
 def test_a_network_that_is_no_text_encoder(tiny_model: TextModel) -> None:

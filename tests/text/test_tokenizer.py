@@ -137,6 +137,15 @@ def test_files_that_are_not_there_or_not_text(tmp_path: Path) -> None:
         read_tokenizer(vocabulary, merges)
 
 
+@pytest.mark.parametrize("index", [0, 1])
+def test_huge_files_are_not_read(tmp_path: Path, index: int) -> None:
+    paths = write(tmp_path, small_vocabulary(), "a b\n")
+    with open(paths[index], "r+b") as file:
+        file.truncate(10**12)
+    with pytest.raises(ModelError, match=rf"{paths[index].name} has more than 67,108,864 bytes"):
+        read_tokenizer(*paths)
+
+
 def test_merges_of_another_model(tmp_path: Path) -> None:
     tokenizer = read_tokenizer(*write(tmp_path, small_vocabulary(), "#version: 0.2\na b</w>\n"))
     assert len(tokenizer.encode("ba")) == 2

@@ -50,13 +50,12 @@ channels = [8, 8, 16]
 layers = 1
 heads = 2
 groups = 4
-steps = 2
 batch = 2
 learning_rate = 1e-3
 warmup = 1
 ema = 0.9
 caption_dropout = 0.1
-snr_gamma = 0.2
+phases = [[0.2, 1], [5.0, 1]]
 time_power = 0.7
 seed_offset = 4
 [evaluation]
