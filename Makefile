@@ -53,7 +53,7 @@ bench-start: .venv-test/linked ## seconds and memory from the start of the proce
 	.venv-test/bin/python tests/bench/start.py
 
 tiny-model: .venv-export/linked ## train the embedded model anew (hours; resumes where it stopped)
-	.venv-export/bin/python -m onnxflow.export.tiny_model
+	OMP_WAIT_POLICY=passive .venv-export/bin/python -m onnxflow.export.tiny_model
 
 wheel: .venv-test/ready ## build dist/onnxflow-*.whl
 	scripts/wheel .venv-test dist

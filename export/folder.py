@@ -47,7 +47,7 @@ def export_folder(
     temporary = bundle.with_name(f".{bundle.name}.{os.getpid()}.part")
     try:
         temporary.mkdir(parents=True)
-        _write_bundle(model, temporary, precision, "fp16" if storage == "fp16" else "fp32", report)
+        _write_bundle(model, temporary, "fp32", "fp16" if storage == "fp16" else "fp32", report)
         _replace(temporary, bundle)
     except OSError as error:
         raise OutputError(f"cannot write the bundle: {error.strerror or error}", where=str(bundle)) from error

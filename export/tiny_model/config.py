@@ -66,7 +66,7 @@ class TextRecipe:
 
 @dataclass(frozen=True, slots=True)
 class UnetRecipe:
-    """Shape and training of the denoiser; a phase is (min-SNR gamma, steps)."""
+    """Shape and training of the denoiser: a phase is (min-SNR gamma, steps), a cycle one cosine of the rate."""
 
     channels: tuple[int, ...]
     layers: int
@@ -78,6 +78,7 @@ class UnetRecipe:
     ema: float
     caption_dropout: float
     phases: tuple[tuple[float, int], ...]
+    cycles: tuple[int, ...]
     time_power: float
     seed_offset: int
 

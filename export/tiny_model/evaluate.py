@@ -1,5 +1,6 @@
 """Drawing held-out prompts with the finished networks and counting what is right; and sheets of pictures to look at."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -108,6 +109,6 @@ def contact_sheet(pictures: NDArray[np.uint8], columns: int, path: Path) -> None
     Image.fromarray(np.concatenate(rows)).save(path)
 
 
-def _share(answers: list[bool | None]) -> Share:
+def _share(answers: Sequence[bool | None]) -> Share:
     asked = [answer for answer in answers if answer is not None]
     return Share(sum(asked), len(asked))

@@ -73,7 +73,7 @@ class Verdict:
 
 def look(picture: Picture) -> Sight:
     """See a 128x128 picture [128, 128, 3] uint8."""
-    pixels = picture.astype(np.float32) / 255
+    pixels = (picture / np.float32(255)).astype(np.float32)
     kind, direction, first, second = _fit_background(pixels)
     weight = _weights(128)[(kind, direction)][..., None]
     away = np.linalg.norm(pixels - (first * (1 - weight) + second * weight), axis=2)
@@ -119,7 +119,7 @@ def _background_right(sight: Sight, scene: Scene) -> bool:
 
 @cache
 def _weights(size: int) -> dict[tuple[str, str | None], Floats]:
-    return {alternative: pattern_weight(*alternative, size=size) for alternative in _ALTERNATIVES}
+    return {(kind, direction): pattern_weight(kind, direction, size) for kind, direction in _ALTERNATIVES}
 
 
 def _fit_background(pixels: Floats) -> tuple[str, str | None, Floats, Floats]:

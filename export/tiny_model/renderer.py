@@ -76,7 +76,7 @@ def _patch(shape: str, x: float, y: float, radius: float, size: int) -> tuple[sl
     offsets = (np.arange(SAMPLES, dtype=np.float32) + 0.5) / SAMPLES - 0.5
     u = ((np.arange(left, right, dtype=np.float32)[:, None] + offsets).reshape(1, -1) - x) / radius
     v = ((np.arange(top, bottom, dtype=np.float32)[:, None] + offsets).reshape(-1, 1) - y) / radius
-    inside = _inside(shape, u, v).astype(np.float32)
+    inside = _inside(shape, u.astype(np.float32), v.astype(np.float32)).astype(np.float32)
     patch = inside.reshape(bottom - top, SAMPLES, right - left, SAMPLES).mean((1, 3))
     return slice(top, bottom), slice(left, right), patch
 

@@ -8,7 +8,7 @@ never stopped.
 import math
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -69,6 +69,17 @@ def cosine(steps: int, warmup: int = 1) -> Callable[[int], float]:
 
     def rate(step: int) -> float:
         return min((step + 1) / warmup, 0.5 * (1 + math.cos(math.pi * step / steps)))
+
+    return rate
+
+
+def cosine_cycles(cycles: Sequence[int], warmup: int = 1) -> Callable[[int], float]:
+    """Learning-rate factor: one cosine after the other, each of so many steps (Loshchilov and Hutter 2017, SGDR)."""
+    starts = [sum(cycles[:index]) for index in range(len(cycles))]
+
+    def rate(step: int) -> float:
+        start, steps = max((s, c) for s, c in zip(starts, cycles, strict=True) if s <= step)
+        return cosine(steps, warmup)(step - start)
 
     return rate
 

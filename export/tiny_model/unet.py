@@ -13,7 +13,7 @@ from onnxflow.export.tiny_model.pool import make_pool
 from onnxflow.export.tiny_model.progress import Log
 from onnxflow.export.tiny_model.text import text_states
 from onnxflow.export.tiny_model.tokenizer import Tokenizer
-from onnxflow.export.tiny_model.training import Stage, cosine, step_randomness, train
+from onnxflow.export.tiny_model.training import Stage, cosine_cycles, step_randomness, train
 
 
 def build_unet(recipe: Recipe) -> UNet2DConditionModel:
@@ -50,6 +50,8 @@ def train_unet(
     pool = make_pool(recipe, autoencoder, folder / "pool", log)
     told = ToldCaptions(encoder, tokenizer, pool.captions)
     steps = sum(count for _, count in shape.phases)
+    if sum(shape.cycles) != steps:
+        raise ValueError(f"the UNet's cycles have {sum(shape.cycles)} steps, its phases {steps}")
     weights = [weight for gamma, count in shape.phases for weight in [loss_weights(gamma)] * count]  # one a step
 
     def loss(step: int) -> Tensor:
@@ -64,7 +66,7 @@ def train_unet(
 
     optimiser = torch.optim.AdamW(network.parameters(), lr=shape.learning_rate, weight_decay=1e-2)
     depends = repr((recipe.seed, recipe.data, recipe.text.hidden, shape))
-    rate = cosine(steps, shape.warmup)
+    rate = cosine_cycles(shape.cycles, shape.warmup)
     stage = Stage("unet", folder / "unet.pt", depends, network, optimiser, rate, steps, shape.ema)
     train(stage, loss, log, recipe.machine.checkpoint_every, stop_at)
     return network.to(memory_format=torch.contiguous_format)

@@ -56,6 +56,7 @@ warmup = 1
 ema = 0.9
 caption_dropout = 0.1
 phases = [[0.2, 1], [5.0, 1]]
+cycles = [1, 1]
 time_power = 0.7
 seed_offset = 4
 [evaluation]

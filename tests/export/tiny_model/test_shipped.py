@@ -22,6 +22,9 @@ from onnxflow.models.bundle import open_bundle
 
 BUNDLE = open_bundle(Path(onnxflow.__file__).parent / "assets" / "tiny")
 
+# Of 24 held-out prompts. Measured for the shipped weights: 22, 19 and 10; rounding differs between machines.
+LEAST_RIGHT = {"background": 19, "colours": 15, "all_right": 7}
+
 
 def session(component: str) -> onnxruntime.InferenceSession:
     return onnxruntime.InferenceSession(str(BUNDLE.graph(component, "fp32")), providers=["CPUExecutionProvider"])
@@ -38,7 +41,7 @@ def test_it_draws_what_it_is_asked_for() -> None:
     tokenizer = read_tokenizer()
     table = np.load(BUNDLE.path(BUNDLE.text.token_embedding)).astype(np.float32)
     encoder, unet, decoder = session("text_encoder"), session("unet"), session("vae_decoder")
-    asked = held_out_prompts(read_recipe(), 12, 0.0, seed=1)
+    asked = held_out_prompts(read_recipe(), 24, 0.0, seed=1)
     ids = np.array([tokenizer.encode(text) for text in ["", *(text for _, text in asked)]])
     ends = (ids == tokenizer.end).argmax(1)
     (states,) = encoder.run(["normed_hidden_states"], {"inputs_embeds": table[ids], "eos_index": ends})
@@ -57,8 +60,10 @@ def test_it_draws_what_it_is_asked_for() -> None:
     start = torch.randn((len(asked), 4, 16, 16), generator=torch.Generator().manual_seed(1))
     latents = draw(predict, start, 20).numpy() / np.float32(LATENT_SCALE)
     pictures = to_pictures(torch.from_numpy(decoder.run(None, {"latent": latents})[0]))
-    right = [judge(picture, scene).all_right for picture, (scene, _) in zip(pictures, asked, strict=True)]
-    assert sum(right) >= 5, f"only {sum(right)} of {len(right)} right"
+    verdicts = [judge(picture, scene) for picture, (scene, _) in zip(pictures, asked, strict=True)]
+    for name, least in LEAST_RIGHT.items():
+        right = sum(getattr(verdict, name) for verdict in verdicts)
+        assert right >= least, f"{name}: only {right} of {len(verdicts)} right"
 
 
 def read_tokenizer() -> Tokenizer:

@@ -7,7 +7,7 @@ torch = pytest.importorskip("torch")
 
 from torch import nn
 
-from onnxflow.export.tiny_model.training import Stage, cosine, linear, step_randomness, train
+from onnxflow.export.tiny_model.training import Stage, cosine, cosine_cycles, linear, step_randomness, train
 
 
 def stage(folder: Path, recipe: str = "one", ema: float | None = 0.9) -> Stage:
@@ -80,3 +80,10 @@ def test_the_rate_warms_up_and_ends_near_zero(rate) -> None:
     assert rate(9) > 0.9
     assert rate(99) < 0.02
     assert all(0 <= rate(step) <= 1 for step in range(100))
+
+
+def test_the_rate_starts_again_with_each_cycle() -> None:
+    rate = cosine_cycles((10, 20), warmup=2)
+    assert [rate(step) for step in (0, 1, 10, 11)] == [0.5, cosine(10)(1), 0.5, cosine(20)(1)]
+    assert rate(9) < 0.03
+    assert rate(29) < 0.01
