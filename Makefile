@@ -9,7 +9,7 @@ export PYTHONSAFEPATH := 1
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | expand -t 16
 
-demo: .venv/ready ## draw workflows/txt2img.json and say where the picture is
+demo: .venv/linked ## draw workflows/txt2img.json and say where the picture is
 	@scripts/demo .venv/bin/onnxflow
 
 test: lint types imports test-runtime test-export ## everything that must pass, in under 15 minutes
@@ -83,7 +83,10 @@ clean: ## remove what make built, environments and caches included
 	@touch $@
 
 # Never a file: what the tests see is linked anew every time.
-.PHONY: .venv-test/linked .venv-export/linked .venv-lowest/linked
+.PHONY: .venv/linked .venv-test/linked .venv-export/linked .venv-lowest/linked
+.venv/linked: .venv/ready
+	@scripts/link .venv
+
 .venv-test/linked: .venv-test/ready
 	@scripts/link .venv-test
 

@@ -43,6 +43,8 @@ def load_settings(
             raise UsageError(
                 f"--models {folder}: there is no such folder", hint="name a folder that holds checkpoints/"
             )
+    if input_dir is not None and not _is_dir(input_dir):
+        raise UsageError(f"--input-dir {input_dir}: there is no such folder", hint="name the folder of your pictures")
     listed = environment.get(MODELS_VARIABLE, "")
     from_environment = [Path(os.path.expanduser(part)) for part in listed.split(os.pathsep) if part]
     for folder in from_environment:

@@ -54,6 +54,11 @@ def test_a_file_that_cannot_be_used_is_named(tmp_path: Path, text: str, words: s
     assert words in caught.value.render() and "onnxflow.toml" in caught.value.render()
 
 
+def test_an_input_folder_that_is_not_there(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="--input-dir"):
+        load_settings(input_dir=tmp_path / "x", environment={}, working_dir=tmp_path)
+
+
 def test_folders_that_are_not_there(tmp_path: Path) -> None:
     for attempt in (
         lambda: load(tmp_path, tmp_path / "x"),

@@ -27,7 +27,7 @@ def export(
     if missing:
         raise UsageError(
             f"exporting needs {', '.join(missing)}, not installed here",
-            hint="make an environment of its own for it: pip install 'onnxflow[export]'",
+            hint="make an environment of its own for it, as the README says under 'Where models go'",
         )
     from onnxflow.export.folder import export_folder
 

@@ -23,6 +23,10 @@ def main() -> None:
     except KeyboardInterrupt:
         # A second Ctrl-C, while a network runs or loads: without its threads' consent.
         _leave("cancelled", Cancelled.exit_code)
+    except SystemExit as leaving:
+        if leaving.code == Cancelled.exit_code:
+            _leave("cancelled", Cancelled.exit_code)  # typer has taken the interrupt
+        raise
     except BrokenPipeError:
         _leave("", 1)  # the reader of our output went away (`onnxflow ... | head`): nothing is left to say
     except OnnxflowError as error:

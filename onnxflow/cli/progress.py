@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
 
 _AT_ONCE = 0.05  # seconds
+_ENDED_EARLY = {"execution_interrupted": "stopped after ", "execution_error": "failed after "}
 
 
 @contextmanager
@@ -23,11 +24,7 @@ def open_progress(graph: Graph, *, quiet: bool, stream: TextIO) -> Iterator[List
     if quiet:
         yield _silent
     elif not stream.isatty():
-        lines = _Lines(graph, stream)
-        try:
-            yield lines
-        finally:
-            lines.finish()
+        yield _Lines(graph, stream)
     else:
         from rich.console import Console
         from rich.progress import (
@@ -48,9 +45,7 @@ def open_progress(graph: Graph, *, quiet: bool, stream: TextIO) -> Iterator[List
             TimeRemainingColumn(),
         )
         with Progress(*columns, console=Console(file=stream), transient=False) as progress:
-            bars = _Bars(graph, progress)
-            yield bars
-            bars.finish()
+            yield _Bars(graph, progress)
 
 
 def _silent(event: Event) -> None:
@@ -79,12 +74,15 @@ class _Lines:
             self._started = time.perf_counter()
         elif event.type == "progress":
             self._steps = f", {event.data['value']} of {event.data['max']} steps" if event.data["max"] > 1 else ""
+        elif event.type in _ENDED_EARLY:
+            self.finish(_ENDED_EARLY[event.type])
 
-    def finish(self) -> None:
-        """Write the line of the node that was running."""
+    def finish(self, how: str = "") -> None:
+        """Write the line of the node that was running, and ``how`` it ended if not at its end."""
         if self._current:
             seconds = time.perf_counter() - self._started
-            print(f"{_title(self._graph, self._current)}: {seconds:.2f} s{self._steps}", file=self._stream, flush=True)
+            title = _title(self._graph, self._current)
+            print(f"{title}: {how}{seconds:.2f} s{self._steps}", file=self._stream, flush=True)
         self._current = self._steps = ""
 
 
@@ -109,6 +107,8 @@ class _Bars:
         elif event.type == "progress" and self._task is not None:
             self._total = event.data["max"]
             self._progress.update(self._task, completed=event.data["value"], total=self._total)
+        elif event.type in _ENDED_EARLY:
+            self._task = None  # the bar stays as it is: the node did not come to its end
 
     def finish(self) -> None:
         """Fill the bar of the node that was running, or take it away."""

@@ -48,7 +48,10 @@ def find(name: str, folders: Folders, wanted: Wanted) -> Path:
     if len(parts) > 1:
         subfolder = "/".join(parts[:-1])
         names += tuple(f"{subfolder}/{found}" for found in listing(path.parent, wanted))
-    raise InputError(f"there is no file {shown(name)}", where=str(root), hint=did_you_mean(plain, names, what="files"))
+    if root == folders.input:
+        names += listing(folders.examples, wanted)
+    hint = did_you_mean(plain, names, what="files") if names else "put the file there, or name its folder (--input-dir)"
+    raise InputError(f"there is no file {shown(name)}", where=str(root), hint=hint)
 
 
 def problem(kind: str, name: object, folders: Folders, wanted: Wanted) -> str | None:

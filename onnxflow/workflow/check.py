@@ -14,6 +14,7 @@ from onnxflow.errors import OnnxflowError, Problem, WorkflowError, did_you_mean,
 from onnxflow.graph.graph import BadLink, Link, Node
 from onnxflow.graph.order import CycleError, descendants, execution_order
 from onnxflow.models.disk import Disk
+from onnxflow.nodes.comfyui_classes import COMFYUI_CLASSES
 from onnxflow.nodes.spec import MISSING, Input, NodeSpec
 from onnxflow.workflow.literals import parse_literal
 from onnxflow.workflow.workflow import Workflow
@@ -103,7 +104,9 @@ def _unknown_class(node: Node, catalog: Catalog) -> Problem:
         f"Cannot execute because node {node.class_type} does not exist.",
         f"Node ID '#{node.id}'",
         node.ref,
-        did_you_mean(node.class_type, catalog, what="node classes", limit=60),
+        "this class of ComfyUI is not in this version yet; docs/compatibility.md lists those that are"
+        if node.class_type in COMFYUI_CLASSES
+        else did_you_mean(node.class_type, catalog, what="node classes", limit=60),
     )
 
 

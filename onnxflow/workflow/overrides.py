@@ -36,7 +36,7 @@ def parse_override(text: str) -> Override:
     node, input_name = _split_target(target)
     if not equals or not node:
         raise UsageError(
-            f"--set {text!r} is not NODE.INPUT=VALUE", hint="for example --set 3.seed=7 or --set KSampler.steps=30"
+            f"--set {text!r} is not NODE.INPUT=VALUE", hint="for example --set 5.seed=7 or --set KSampler.steps=30"
         )
     return Override(node, input_name, value, typed=True)
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from onnxflow.collector import collector_paused
-from onnxflow.errors import WorkflowError
+from onnxflow.errors import WorkflowError, did_you_mean
 from onnxflow.workflow.api import parse_api
 from onnxflow.workflow.workflow import Workflow
 
@@ -22,7 +22,12 @@ def read_workflow(path: str | Path) -> Workflow:
         with open(path, "rb") as file:
             data = file.read(_LARGEST + 1)
     except FileNotFoundError:
-        raise WorkflowError("there is no such file", where=str(path), hint="check the path", code="no_file") from None
+        raise WorkflowError(
+            f"there is no such file in {Path(path).absolute().parent}",
+            where=str(path),
+            hint=_neighbours(path),
+            code="no_file",
+        ) from None
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or str(error)
         raise WorkflowError(f"the file cannot be read: {reason}", where=repr(str(path)), code="no_file") from None
@@ -77,6 +82,8 @@ def workflow_from_document(document: Any, where: str = "workflow") -> Workflow:
 
 
 def _parse_json(data: bytes | str, where: str) -> Any:
+    if not data.strip():
+        raise WorkflowError("this file is empty, not JSON", where=where, hint=_API_HINT, code="no_prompt")
     if isinstance(data, bytes):
         if data.startswith(b"\x89PNG"):
             raise WorkflowError("this file is a PNG picture, not JSON", where=where, hint=_API_HINT, code="no_prompt")
@@ -111,6 +118,15 @@ def _parse_json(data: bytes | str, where: str) -> Any:
         ) from None
     except ValueError as error:  # an integer of more than 4,300 digits
         raise WorkflowError(f"this file is not JSON we can read: {error}", where=where, code="no_prompt") from None
+
+
+def _neighbours(path: str | Path) -> str:
+    """The workflows that lie where ``path`` was looked for."""
+    try:
+        names = sorted(found.name for found in Path(path).absolute().parent.glob("*.json"))[:1000]
+    except OSError:
+        names = []
+    return did_you_mean(Path(path).name, names, what="workflows there")
 
 
 class _DuplicateKey(Exception):

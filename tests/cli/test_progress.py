@@ -7,6 +7,7 @@ import time
 from dataclasses import replace
 from typing import Any
 
+import pytest
 from fakes import workflow
 
 from onnxflow.cli.progress import open_progress
@@ -57,6 +58,20 @@ def test_a_title_is_text_and_nothing_else() -> None:
             time.sleep(0.06)
         assert "[/b] [red]x" in stream.getvalue()
         assert "\x1b[2J" not in stream.getvalue()
+
+
+@pytest.mark.parametrize(("ending", "word"), [("execution_interrupted", "stopped"), ("execution_error", "failed")])
+def test_what_did_not_come_to_its_end_is_not_shown_as_done(ending: str, word: str) -> None:
+    for stream in (Terminal(), io.StringIO()):
+        with open_progress(GRAPH, quiet=False, stream=stream) as listener:
+            listener(Event("executing", {"node": "k"}))
+            listener(Event("progress", {"node": "k", "value": 1, "max": 4}))
+            time.sleep(0.06)
+            listener(Event(ending, {"node_id": "k"}))
+            listener(Event("executing", {"node": None}))
+        shown = stream.getvalue()
+        assert "4/4" not in shown
+        assert ("1/4" if stream.isatty() else f"The k (k): {word} after 0.0") in shown
 
 
 def test_quiet_says_nothing() -> None:

@@ -238,14 +238,31 @@ def test_an_output_folder_that_cannot_be_made(tmp_path: Path) -> None:
     refused(onnxflow("run", quick(tmp_path), cwd=tmp_path), 2, "output is a file, not a folder", "--output-dir")
 
 
+def started(*arguments: object, cwd: Path) -> subprocess.Popen[str]:
+    """A running program that listens to SIGINT, also where a shell has started the tests in the background."""
+    return subprocess.Popen(
+        [sys.executable, "-P", "-m", "onnxflow", *map(str, arguments)],
+        cwd=cwd,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
+    )
+
+
+def finished(process: subprocess.Popen[str]) -> tuple[str, str]:
+    """What the program printed; it is killed when it does not end by itself."""
+    try:
+        return process.communicate(timeout=60)
+    finally:
+        process.kill()
+
+
 @pytest.mark.skipif(sys.platform == "win32", reason="sends SIGINT")
 def test_ctrl_c_stops_inside_a_step_and_leaves_nothing(tmp_path: Path) -> None:
     # 1024 x 1024: one step of the network takes seconds, far longer than the time allowed to stop.
     path = quick(tmp_path, n4={"width": 1024, "height": 1024}, n5={"steps": 1000})
-    process = subprocess.Popen(
-        [sys.executable, "-P", "-m", "onnxflow", "run", str(path), "--json", "-q"],
-        cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-    )  # fmt: skip
+    process = started("run", path, "--json", "-q", cwd=tmp_path)
     assert process.stdout is not None
     for line in process.stdout:
         event = json.loads(line)
@@ -254,7 +271,7 @@ def test_ctrl_c_stops_inside_a_step_and_leaves_nothing(tmp_path: Path) -> None:
     time.sleep(3)
     process.send_signal(signal.SIGINT)
     asked = time.monotonic()
-    rest, said = process.communicate(timeout=60)
+    rest, said = finished(process)
     assert time.monotonic() - asked < 20
     assert process.returncode == 130
     assert "Traceback" not in said
@@ -331,13 +348,10 @@ def test_an_invalid_workflow_as_json(tmp_path: Path) -> None:
 @pytest.mark.parametrize("delay", [0.05, 0.15, 0.3, 0.6, 1.2])
 def test_ctrl_c_at_any_moment_is_quiet(tmp_path: Path, delay: float) -> None:
     path = quick(tmp_path, n5={"steps": 2000})
-    process = subprocess.Popen(
-        [sys.executable, "-P", "-m", "onnxflow", "run", str(path)],
-        cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-    )  # fmt: skip
+    process = started("run", path, cwd=tmp_path)
     time.sleep(delay)
     process.send_signal(signal.SIGINT)
-    _, said = process.communicate(timeout=60)
+    _, said = finished(process)
     # In the first instants it is Python itself that is interrupted, before it has read a line of ours.
     assert process.returncode in ((130,) if delay >= 0.3 else (130, -signal.SIGINT))
     assert delay < 0.3 or "Traceback" not in said

@@ -227,3 +227,8 @@ def test_titles_cannot_write_to_the_terminal() -> None:
     assert "\x1b" not in shown
     assert "\nerror" not in shown
     assert "\\x1b[2J" in shown
+
+
+def test_a_class_that_comfyui_has_is_no_spelling_mistake() -> None:
+    found = problems(s=("LoraLoader", {}), o=GOOD["o"])
+    assert "not in this version yet" in found[0].hint
