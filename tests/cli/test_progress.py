@@ -56,6 +56,7 @@ def test_a_title_is_text_and_nothing_else() -> None:
         with open_progress(hostile, quiet=False, stream=stream) as listener:
             listener(Event("executing", {"node": "s"}))
             time.sleep(0.06)
+            listener(Event("executing", {"node": None}))
         assert "[/b] [red]x" in stream.getvalue()
         assert "\x1b[2J" not in stream.getvalue()
 
