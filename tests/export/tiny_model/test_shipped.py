@@ -22,8 +22,8 @@ from onnxflow.models.bundle import open_bundle
 
 BUNDLE = open_bundle(Path(onnxflow.__file__).parent / "assets" / "tiny")
 
-# Of 24 held-out prompts. Measured for the shipped weights: 22, 19 and 10; rounding differs between machines.
-LEAST_RIGHT = {"background": 19, "colours": 15, "all_right": 7}
+# Of 24 held-out prompts. Measured for the shipped weights: 22, 21 and 18; rounding differs between machines.
+LEAST_RIGHT = {"background": 20, "colours": 19, "all_right": 15}
 
 
 def session(component: str) -> onnxruntime.InferenceSession:
