@@ -21,3 +21,13 @@ def collector_paused() -> Iterator[None]:
     finally:
         if was_enabled:
             gc.enable()
+
+
+@contextmanager
+def collector_sparing_the_past() -> Iterator[None]:
+    """Cycle collection of new objects only while inside: what is there already lasts, and is not walked again."""
+    gc.freeze()
+    try:
+        yield
+    finally:
+        gc.unfreeze()

@@ -10,7 +10,7 @@ from collections.abc import Callable, Collection, Sequence
 from typing import TypeVar
 
 from onnxflow.cancel import CancelToken
-from onnxflow.collector import collector_paused
+from onnxflow.collector import collector_paused, collector_sparing_the_past
 from onnxflow.engine.cache import ResultCache
 from onnxflow.engine.events import Listener, ListenerFailed
 from onnxflow.engine.execute import Outcome, Run, execute
@@ -58,7 +58,8 @@ def run_workflow(
         run.emit("execution_start", {"timestamp": _now()})
         run.emit("execution_cached", {"nodes": plan.cached, "timestamp": _now()})
         try:
-            execute(plan, run, outcome)
+            with collector_sparing_the_past():
+                execute(plan, run, outcome)
         except OnnxflowError as error:
             _tell(run, error, outcome)
             raise
