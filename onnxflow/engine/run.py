@@ -7,6 +7,7 @@ import threading
 import time
 import traceback
 from collections.abc import Callable, Collection, Sequence
+from contextlib import ExitStack
 from typing import TypeVar
 
 from onnxflow.cancel import CancelToken
@@ -50,16 +51,18 @@ def run_workflow(
     started = time.perf_counter()
     lease = sessions.lease(cancel)
     run = Run(run_id or new_run_id(), workflow, disk, lease, cancel, cache, tuple(listeners), metadata, volatile)
-    with collector_paused():
-        checked = check(workflow, catalog, disk, targets)
-        plan = make_plan(checked, disk, cache)
     outcome = Outcome()
+    sparing = ExitStack()
     try:
+        with collector_paused():
+            checked = check(workflow, catalog, disk, targets)
+            plan = make_plan(checked, disk, cache)
+            # Before the collector runs again, or its first round would walk the whole plan.
+            sparing.enter_context(collector_sparing_the_past())
         run.emit("execution_start", {"timestamp": _now()})
         run.emit("execution_cached", {"nodes": plan.cached, "timestamp": _now()})
         try:
-            with collector_sparing_the_past():
-                execute(plan, run, outcome)
+            execute(plan, run, outcome)
         except OnnxflowError as error:
             _tell(run, error, outcome)
             raise
@@ -68,6 +71,7 @@ def run_workflow(
     except ListenerFailed as failed:
         raise failed.error from None
     finally:
+        sparing.close()
         lease.close()
     if cache is not None:
         cache.retain(plan.keys)
