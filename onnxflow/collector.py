@@ -25,7 +25,13 @@ def collector_paused() -> Iterator[None]:
 
 @contextmanager
 def collector_sparing_the_past() -> Iterator[None]:
-    """Cycle collection of new objects only while inside: what is there already lasts, and is not walked again."""
+    """Cycle collection of new objects only while inside: what is there already lasts, and is not walked again.
+
+    Does nothing where somebody has frozen objects before, another run or a server that forks: ours would thaw theirs.
+    """
+    if gc.get_freeze_count():
+        yield
+        return
     gc.freeze()
     try:
         yield
