@@ -9,10 +9,15 @@ import pytest
 from onnxflow.collector import collector_paused, collector_sparing_the_past
 
 
-def test_a_pause_ends_with_its_block_also_after_an_error() -> None:
-    with pytest.raises(ValueError, match="x"), collector_paused():
+def fail_while_paused() -> None:
+    with collector_paused():
         assert not gc.isenabled()
         raise ValueError("x")
+
+
+def test_a_pause_ends_with_its_block_also_after_an_error() -> None:
+    with pytest.raises(ValueError, match="x"):
+        fail_while_paused()
     assert gc.isenabled()
 
 
@@ -35,9 +40,8 @@ def test_the_past_is_spared_while_inside_only() -> None:
 def test_what_the_host_program_froze_stays_frozen() -> None:
     gc.freeze()
     try:
-        before = gc.get_freeze_count()
         with collector_sparing_the_past():
             pass
-        assert gc.get_freeze_count() >= before // 2 > 0
+        assert gc.get_freeze_count() > 0
     finally:
         gc.unfreeze()
