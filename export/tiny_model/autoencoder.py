@@ -10,10 +10,11 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from onnxflow.export.tiny_model.config import Recipe
+from onnxflow.export.tiny_model.crew import ALONE, Crew
 from onnxflow.export.tiny_model.linear_start import start_linear
 from onnxflow.export.tiny_model.progress import Log
 from onnxflow.export.tiny_model.renderer import jittered_palette, render, wild_palette
-from onnxflow.export.tiny_model.scenes import training_scene
+from onnxflow.export.tiny_model.subjects import training_subject
 from onnxflow.export.tiny_model.training import Stage, linear, step_randomness, train
 
 LATENT_SCALE = 0.18215  # the same for every Stable Diffusion 1.x model
@@ -37,7 +38,9 @@ def build_autoencoder(recipe: Recipe) -> AutoencoderKL:
     return network
 
 
-def train_autoencoder(recipe: Recipe, folder: Path, log: Log, stop_at: int | None = None) -> AutoencoderKL:
+def train_autoencoder(
+    recipe: Recipe, folder: Path, log: Log, crew: Crew = ALONE, stop_at: int | None = None
+) -> AutoencoderKL:
     """Train, or go on training, and return the network whose scaled latents have mean zero and standard deviation
     one."""
     shape = recipe.autoencoder
@@ -53,12 +56,14 @@ def train_autoencoder(recipe: Recipe, folder: Path, log: Log, stop_at: int | Non
     def loss(step: int) -> Tensor:
         rng = step_randomness(seed, step)
         side, count = phase_at(shape.phases, step)
-        return _loss(network, to_tensor(_crops(pool(), rng, count, side)), shape.gradient_weight, shape.kl_weight)
+        images = to_tensor(_crops(pool(), rng, count, side)[crew.share(count)])
+        torch.manual_seed(int(rng.integers(2**62)) + crew.rank)  # another noise for every part of the batch
+        return _loss(network, images, shape.gradient_weight, shape.kl_weight)
 
     optimiser = torch.optim.AdamW(network.parameters(), lr=shape.learning_rate, betas=(0.9, 0.99), weight_decay=1e-3)
-    depends = repr((recipe.seed, recipe.data.size, recipe.data.two_objects, shape))
+    depends = repr((recipe.seed, recipe.data, shape))
     stage = Stage("autoencoder", folder / "autoencoder.pt", depends, network, optimiser, linear(steps, 50), steps)
-    train(stage, loss, log, recipe.machine.checkpoint_every, stop_at)
+    train(stage, loss, log, recipe.machine.checkpoint_every, stop_at, crew)
     network = network.to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]
     normalise_latents(
         network, to_tensor(_pictures(recipe, np.random.default_rng(seed + 1000), min(512, shape.pool), wild=0.0))
@@ -108,7 +113,7 @@ def _pictures(recipe: Recipe, rng: np.random.Generator, count: int, wild: float 
     drawn = []
     for _ in range(count):
         palette = wild_palette(rng) if rng.random() < share else jittered_palette(rng, recipe.data.jitter)
-        drawn.append(render(training_scene(rng, recipe.data.two_objects), palette, recipe.data.size))
+        drawn.append(render(training_subject(rng, recipe.data), palette, recipe.data.size))
     return np.stack(drawn)
 
 

@@ -1,11 +1,13 @@
-"""Scenes to English: many phrasings of the same picture, so that the model listens to words rather than to one
+"""Scenes and landscapes to English: many phrasings of the same picture, so that the model listens to words rather than to one
 template."""
 
 from collections.abc import Sequence
 
 import numpy as np
 
+from onnxflow.export.tiny_model.landscapes import Landscape
 from onnxflow.export.tiny_model.scenes import Background, Scene, Thing
+from onnxflow.export.tiny_model.subjects import Subject
 
 SHAPE_WORDS: dict[str, tuple[str, ...]] = {
     "circle": ("circle", "circle", "disc", "dot"),
@@ -24,10 +26,42 @@ SIZE_WORDS: dict[str, tuple[str, ...]] = {
     "large": ("large", "big", "huge"),
 }
 OPENINGS = ("", "", "", "", "a picture of ", "a drawing of ", "an image of ", "draw ", "there is ")
+SKY_WORDS = {
+    "day": (" by day", " during the day", " under a blue sky", " in the sunshine"),
+    "sunset": (" at sunset", " at dusk", " in the evening", " under a red sky"),
+    "night": (" at night", " by night", " under the moon", " under a dark sky"),
+}
+LAND_WORDS = {
+    "grass": ("a green hill", "a meadow", "a grassy hill", "a field of grass"),
+    "snow": ("a snowy hill", "a field of snow", "a white hill", "a snowy field"),
+    "sand": ("a sand dune", "a desert", "a sandy hill", "a hill of sand"),
+}
 
 
-def caption(scene: Scene, rng: np.random.Generator) -> str:
-    """One of many true captions of a scene, lower case, without saying what the scene leaves open."""
+def caption(subject: Subject, rng: np.random.Generator) -> str:
+    """One of many true captions of a scene or landscape, lower case, without saying what it leaves open."""
+    return _landscape(subject, rng) if isinstance(subject, Landscape) else _scene(subject, rng)
+
+
+def _landscape(landscape: Landscape, rng: np.random.Generator) -> str:
+    sky, land = _pick(SKY_WORDS[landscape.sky], rng), _pick(LAND_WORDS[landscape.land], rng)
+    opening = _pick(OPENINGS, rng)
+    if landscape.landmark is None:
+        return f"{opening}{_pick((land, f'an empty landscape, {land}'), rng)}{sky}"
+    side = ""
+    if landscape.side_said:
+        side = " in the middle" if landscape.side == "middle" else f" on the {landscape.side}"
+    landmark = f"a {landscape.landmark}{side}"
+    order = int(rng.integers(3))
+    if order == 0:
+        return f"{opening}{land}{sky} with {landmark}"
+    if order == 1:
+        return f"{opening}{landmark}, {land}{sky}"
+    where = "on" if land.endswith(("hill", "dune", "hill of sand")) else "in"
+    return f"{opening}a {landscape.landmark} {where} {land}{sky}{',' + side if side else ''}"
+
+
+def _scene(scene: Scene, rng: np.random.Generator) -> str:
     if scene.relation is not None:
         subject = _pair(scene.things[0], scene.things[1], scene.relation, rng)
         place = ""
@@ -85,6 +119,10 @@ def _pair(first: Thing, second: Thing, relation: str, rng: np.random.Generator) 
         if turned:
             return f"{other} {_pick(('to the right of', 'right of'), rng)} {one}"
         return f"{one} {_pick(('to the left of', 'left of'), rng)} {other}"
+    if relation == "inside":
+        if turned:
+            return _pick((f"{other} around {one}", f"{other} containing {one}", f"{other} with {one} inside"), rng)
+        return f"{one} {_pick(('inside', 'in', 'within'), rng)} {other}"
     if turned:
         return f"{other} {_pick(('below', 'under', 'beneath'), rng)} {one}"
     return f"{one} {_pick(('above', 'over'), rng)} {other}"

@@ -14,8 +14,8 @@ class DataRecipe:
     """What the training pictures are like."""
 
     size: int
-    pool: int
     two_objects: float
+    landscapes: float
     jitter: float
 
 
@@ -66,8 +66,9 @@ class TextRecipe:
 
 @dataclass(frozen=True, slots=True)
 class UnetRecipe:
-    """Shape and training of the denoiser: a phase is (min-SNR gamma, steps), a cycle one cosine of the rate."""
+    """Shape and training of the denoiser."""
 
+    pool: int
     channels: tuple[int, ...]
     layers: int
     heads: int
@@ -77,8 +78,9 @@ class UnetRecipe:
     warmup: int
     ema: float
     caption_dropout: float
-    phases: tuple[tuple[float, int], ...]
-    cycles: tuple[int, ...]
+    steps: int
+    falling: float
+    gamma: float
     time_power: float
     seed_offset: int
 
@@ -95,8 +97,9 @@ class EvaluationRecipe:
 
 @dataclass(frozen=True, slots=True)
 class MachineRecipe:
-    """What the training may take of the machine; changes the cost, not the recipe."""
+    """What the training may take of the machine; changes the cost and the rounding, not the recipe."""
 
+    workers: int
     threads: int
     checkpoint_every: float
 

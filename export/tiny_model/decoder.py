@@ -13,9 +13,11 @@ from torch import Tensor, nn
 
 from onnxflow.export.tiny_model.autoencoder import LATENT_SCALE, encode, phase_at, picture_loss, to_tensor
 from onnxflow.export.tiny_model.config import Recipe
+from onnxflow.export.tiny_model.crew import ALONE, Crew
 from onnxflow.export.tiny_model.progress import Log
 from onnxflow.export.tiny_model.renderer import jittered_palette, render, wild_palette
-from onnxflow.export.tiny_model.scenes import training_scene
+from onnxflow.export.tiny_model.landscapes import Landscape
+from onnxflow.export.tiny_model.subjects import Subject, training_subject
 from onnxflow.export.tiny_model.training import Stage, linear, step_randomness, train
 
 
@@ -30,7 +32,7 @@ class Examples:
 
 
 def train_decoder(
-    recipe: Recipe, network: AutoencoderKL, folder: Path, log: Log, stop_at: int | None = None
+    recipe: Recipe, network: AutoencoderKL, folder: Path, log: Log, crew: Crew = ALONE, stop_at: int | None = None
 ) -> AutoencoderKL:
     """Train the decoder of a trained autoencoder, or go on training; the encoder does not change."""
     shape = recipe.decoder
@@ -50,17 +52,20 @@ def train_decoder(
 
     def loss(step: int) -> Tensor:
         rng = step_randomness(seed, step)
-        latents, images = _batch(examples(), rng, *phase_at(shape.phases, step % round_steps))
-        noisy = latents + shape.noise * torch.randn_like(latents)
-        return picture_loss(network.decode(noisy / LATENT_SCALE).sample, images, shape.gradient_weight)
+        side, count = phase_at(shape.phases, step % round_steps)
+        latents, images = _batch(examples(), rng, side, count)
+        noisy = (latents + shape.noise * torch.randn_like(latents))[crew.share(count)]
+        return picture_loss(
+            network.decode(noisy / LATENT_SCALE).sample, images[crew.share(count)], shape.gradient_weight
+        )
 
     def rate(step: int) -> float:
         return falling(step % round_steps) / (1 + step // round_steps)
 
     optimiser = torch.optim.AdamW(trained.parameters(), lr=shape.learning_rate, betas=(0.9, 0.99), weight_decay=1e-3)
-    depends = repr((recipe.seed, recipe.data.size, recipe.data.two_objects, recipe.autoencoder, shape))
+    depends = repr((recipe.seed, recipe.data, recipe.autoencoder, shape))
     stage = Stage("decoder", folder / "decoder.pt", depends, trained, optimiser, rate, steps)
-    train(stage, loss, log, recipe.machine.checkpoint_every, stop_at)
+    train(stage, loss, log, recipe.machine.checkpoint_every, stop_at, crew)
     trained.to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]
     return network.eval()
 
@@ -69,13 +74,20 @@ def _examples(recipe: Recipe, network: AutoencoderKL, rng: np.random.Generator) 
     pictures, centres = [], []
     for _ in range(recipe.decoder.pool):
         wild = rng.random() < recipe.decoder.wild
-        scene = training_scene(rng, recipe.data.two_objects)
+        subject = training_subject(rng, recipe.data)
         palette = wild_palette(rng) if wild else jittered_palette(rng, recipe.data.jitter)
-        pictures.append(render(scene, palette, recipe.data.size))
-        thing = scene.things[int(rng.integers(len(scene.things)))]
-        centres.append((thing.x, thing.y))
+        pictures.append(render(subject, palette, recipe.data.size))
+        centres.append(_centre(subject, rng))
     drawn = np.stack(pictures)
     return Examples(drawn, encode(network, drawn), np.array(centres) * (recipe.data.size / 128))
+
+
+def _centre(subject: Subject, rng: np.random.Generator) -> tuple[float, float]:
+    """Column and row of one of the things; of a landscape, a point where its landmark can be."""
+    if isinstance(subject, Landscape):
+        return subject.x, subject.horizon - 12
+    thing = subject.things[int(rng.integers(len(subject.things)))]
+    return thing.x, thing.y
 
 
 def _batch(examples: Examples, rng: np.random.Generator, side: int, count: int) -> tuple[Tensor, Tensor]:

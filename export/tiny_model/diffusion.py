@@ -21,10 +21,27 @@ def add_noise(latents: Tensor, noise: Tensor, t: Tensor) -> Tensor:
     return share.sqrt() * latents + (1 - share).sqrt() * noise
 
 
+def velocity(latents: Tensor, noise: Tensor, t: Tensor) -> Tensor:
+    """v = sqrt(alpha-bar) noise - sqrt(1 - alpha-bar) x_0, what the network predicts (Salimans and Ho 2022, appendix
+    D)."""
+    share = signal_shares()[t].float()[:, None, None, None]
+    return share.sqrt() * noise - (1 - share).sqrt() * latents
+
+
+def noise_of(x: Tensor, v: Tensor, t: Tensor) -> Tensor:
+    """The noise in x_t that a velocity stands for: sqrt(alpha-bar) v + sqrt(1 - alpha-bar) x_t."""
+    share = signal_shares()[t].float()[:, None, None, None]
+    return share.sqrt() * v + (1 - share).sqrt() * x
+
+
 def loss_weights(gamma: float) -> Tensor:
-    """min(SNR, gamma) / SNR for every step, [1000]: the weight on the noise error (Hang et al. 2023, section 3.4)."""
+    """min(SNR + 1, gamma) / (SNR + 1) for every step, [1000]: the weight on the velocity's error.
+
+    It is an error of x_0 weighted by min(SNR + 1, gamma): like min-SNR (Hang et al. 2023, section 3.4), but the noisiest
+    steps, where the caption is all there is to go by, count in full.
+    """
     share = signal_shares()
-    ratio = share / (1 - share)
+    ratio = 1 / (1 - share)  # SNR + 1
     return (ratio.clamp(max=gamma) / ratio).float()
 
 

@@ -16,8 +16,10 @@ from onnxflow.export.tiny_model.captions import caption
 from onnxflow.export.tiny_model.config import Recipe
 from onnxflow.export.tiny_model.diffusion import draw
 from onnxflow.export.tiny_model.judge import Verdict, judge
+from onnxflow.export.tiny_model.landscape_judge import LandscapeVerdict, judge_landscape
+from onnxflow.export.tiny_model.landscapes import Landscape, held_out_landscape
 from onnxflow.export.tiny_model.renderer import jittered_palette, render
-from onnxflow.export.tiny_model.scenes import Scene, has_new_pair, held_out_scene
+from onnxflow.export.tiny_model.scenes import BACKGROUNDS, RELATIONS, Scene, has_new_pair, held_out_scene
 from onnxflow.export.tiny_model.text import text_states
 from onnxflow.export.tiny_model.tokenizer import Tokenizer
 from onnxflow.export.tiny_model.unet import guided
@@ -51,6 +53,13 @@ def held_out_prompts(recipe: Recipe, count: int, two_objects: float, seed: int =
     return [(scene, caption(scene, rng)) for scene in scenes]
 
 
+def held_out_landscapes(recipe: Recipe, count: int, seed: int = 0) -> list[tuple[Landscape, str]]:
+    """Landscapes that the training never saw, with a caption each."""
+    rng = np.random.default_rng([recipe.seed, recipe.evaluation.seed_offset, 1, seed])
+    landscapes = [held_out_landscape(rng) for _ in range(count)]
+    return [(landscape, caption(landscape, rng)) for landscape in landscapes]
+
+
 def draw_prompts(
     recipe: Recipe, networks: Networks, prompts: list[str], seed: int = 0, batch: int = 25
 ) -> NDArray[np.uint8]:
@@ -76,13 +85,25 @@ def count_right(pictures: NDArray[np.uint8], scenes: list[Scene]) -> dict[str, S
     shares = {
         name: _share([getattr(verdict, name) for verdict in verdicts]) for name in ("all_right", *Verdict.__slots__)
     }
-    for kind in ("plain", "gradient", "striped", "checkered"):
+    for kind in BACKGROUNDS:
         of_kind = [v.all_right for v, s in zip(verdicts, scenes, strict=True) if s.background.kind == kind]
         shares[f"all_right, {kind}"] = _share(of_kind)
+    for relation in RELATIONS:
+        of_relation = [v.all_right for v, s in zip(verdicts, scenes, strict=True) if s.relation == relation]
+        shares[f"all_right, {relation}"] = _share(of_relation)
     return {
         **shares,
-        "all_right, pair never trained": _share([verdict.all_right for verdict in new]),
-        "all_right, pair trained": _share([verdict.all_right for verdict in old]),
+        "all_right, new pair": _share([verdict.all_right for verdict in new]),
+        "all_right, known pairs": _share([verdict.all_right for verdict in old]),
+    }
+
+
+def count_right_landscapes(pictures: NDArray[np.uint8], landscapes: list[Landscape]) -> dict[str, Share]:
+    """Shares of right answers about landscapes by category."""
+    verdicts = [judge_landscape(picture, wanted) for picture, wanted in zip(pictures, landscapes, strict=True)]
+    return {
+        name: _share([getattr(verdict, name) for verdict in verdicts])
+        for name in ("all_right", *LandscapeVerdict.__slots__)
     }
 
 

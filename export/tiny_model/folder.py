@@ -44,7 +44,7 @@ def save_folder(
             "beta_end": BETA_END,
             "beta_schedule": "scaled_linear",
             "num_train_timesteps": STEPS,
-            "prediction_type": "epsilon",
+            "prediction_type": "v_prediction",
             "set_alpha_to_one": False,
             "skip_prk_steps": True,
             "steps_offset": 1,

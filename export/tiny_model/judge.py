@@ -2,9 +2,10 @@
 the things.
 
 A thing's shape is the template that overlaps it best after both are scaled to the same box, its colour the nearest of
-the palette.
+the palette. A part of a thing that has another colour and does not touch its edge is a thing inside it.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
 
@@ -18,6 +19,8 @@ Floats = NDArray[np.float32]
 BOX = 24  # side of the box that shapes are compared in
 DIFFERENT = 0.22  # distance in RGB (0..1) from which a pixel is no longer background
 SMALLEST = 60  # pixels of the smallest patch that counts as a thing
+APART = 20.0  # pixels between the centres of things that are beside or above each other
+INSIDE_DIFFERENT = 0.30  # distance in RGB from which a part of a thing counts as another thing
 TWO_COLOURED = 0.25  # distance in RGB from which a background's two colours count as two
 _ALTERNATIVES = (  # plain first: it wins a tie
     ("plain", None),
@@ -39,6 +42,7 @@ class SeenThing:
     place: tuple[str, str]
     x: float
     y: float
+    radius: float  # as the renderer counts it
     overlap: float  # with the template, 0..1
 
 
@@ -79,7 +83,8 @@ def look(picture: Picture) -> Sight:
     away = np.linalg.norm(pixels - (first * (1 - weight) + second * weight), axis=2)
     patches = _patches(_without_lines(away > DIFFERENT))
     colours = (_nearest(first),) if kind == "plain" else (_nearest(first), _nearest(second))
-    return Sight(kind, colours, direction, tuple(_see(pixels, away, patch) for patch in patches))
+    things = tuple(thing for patch in patches for thing in _see_patch(pixels, away, patch))
+    return Sight(kind, colours, direction, things)
 
 
 def judge(picture: Picture, scene: Scene) -> Verdict:
@@ -87,7 +92,7 @@ def judge(picture: Picture, scene: Scene) -> Verdict:
     sight = look(picture)
     wanted, seen = scene.things, sight.things
     if scene.relation is not None:
-        seen = tuple(sorted(seen, key=lambda thing: thing.x if scene.relation == "left of" else thing.y))
+        seen = tuple(sorted(seen, key=_ORDER[scene.relation]))
     same_count = len(seen) == len(wanted)
     pairs = list(zip(wanted, seen, strict=False))
     return Verdict(
@@ -96,13 +101,30 @@ def judge(picture: Picture, scene: Scene) -> Verdict:
         shapes=same_count and sorted(thing.shape for thing in wanted) == sorted(thing.shape for thing in seen),
         relation=None
         if scene.relation is None
-        else same_count and all((a.colour, a.shape) == (b.colour, b.shape) for a, b in pairs),
+        else same_count
+        and all((a.colour, a.shape) == (b.colour, b.shape) for a, b in pairs)
+        and _related(scene.relation, *seen),
         place=_agree([(a.place, b.place) for a, b in pairs if a.place is not None], same_count)
         if wanted[0].place
         else None,
         size=_agree([(a.size, b.size) for a, b in pairs if a.size is not None], same_count) if wanted[0].size else None,
         direction=sight.direction == scene.background.direction if scene.background.direction_said else None,
     )
+
+
+_ORDER: dict[str, Callable[[SeenThing], float]] = {
+    "left of": lambda thing: thing.x,
+    "above": lambda thing: thing.y,
+    "inside": lambda thing: thing.radius,
+}
+
+
+def _related(relation: str, first: SeenThing, second: SeenThing) -> bool:
+    """Whether two things in the relation's order are clearly in that relation."""
+    if relation == "inside":
+        return float(np.hypot(first.x - second.x, first.y - second.y)) + first.radius / 2 < second.radius
+    across, down = second.x - first.x, second.y - first.y
+    return (across if relation == "left of" else down) > APART
 
 
 def _agree(pairs: list[tuple[object, object]], same_count: bool) -> bool:
@@ -187,9 +209,53 @@ def _patches(mask: NDArray[np.bool_]) -> list[NDArray[np.bool_]]:
     return [labels == names[index] for index in order if counts[index] >= SMALLEST]
 
 
-def _see(pixels: Floats, away: Floats, patch: NDArray[np.bool_]) -> SeenThing:
-    inner = patch & (away >= np.quantile(away[patch], 0.3))
-    colour = np.median(pixels[inner], axis=0)
+def _see_patch(pixels: Floats, away: Floats, patch: NDArray[np.bool_]) -> list[SeenThing]:
+    """The thing that a patch is, or the two that it is when one lies inside the other."""
+    whole = ~_grown(~patch)
+    inner = _inner(pixels, patch, whole) if whole.any() else None
+    if inner is None:
+        return [_see(pixels, patch, patch & (away >= np.quantile(away[patch], 0.3)))]
+    around = _grown(_grown(inner)) & ~inner
+    in_a_hole = (around & ~patch).sum() > 0.5 * around.sum()
+    outline = patch & ~_grown(inner) if in_a_hole else patch
+    outer = whole & ~_grown(_grown(inner))
+    kept = ~_grown(~inner)
+    return [_see(pixels, outline, outer), _see(pixels, inner, kept if kept.any() else inner)]
+
+
+def _inner(pixels: Floats, patch: NDArray[np.bool_], core: NDArray[np.bool_]) -> NDArray[np.bool_] | None:
+    """The part of a patch that has a colour of its own and does not touch the patch's outer edge; None if there is none.
+    `core` is the patch without its soft edge."""
+    palette = np.array([PALETTE[name] for name in COLOURS], np.float32)
+    inside = pixels[core]
+    nearest = np.linalg.norm(inside[:, None] - palette, axis=2).argmin(1)
+    names, counts = np.unique(nearest, return_counts=True)
+    colours = [np.median(inside[nearest == name], axis=0) for name in names[np.argsort(-counts)]]
+    rim = None
+    found: list[NDArray[np.bool_]] = []
+    for colour in colours[1:]:
+        if np.linalg.norm(colour - colours[0]) < INSIDE_DIFFERENT:
+            continue
+        nearer = np.linalg.norm(pixels - colour, axis=2) < np.linalg.norm(pixels - colours[0], axis=2)
+        rim = patch & _grown(_grown(_outside(patch))) if rim is None else rim
+        parts = _patches(_without_lines(patch & nearer))
+        found += [part for part in parts if (part & rim).sum() <= 0.05 * part.sum()]
+    return max(found, key=lambda part: int(part.sum()), default=None)
+
+
+def _outside(patch: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """The pixels that can be reached from the border without crossing a patch: its holes are not among them."""
+    reached = np.zeros_like(patch)
+    reached[0], reached[-1], reached[:, 0], reached[:, -1] = True, True, True, True
+    reached &= ~patch
+    while (further := _grown(reached) & ~patch).sum() > reached.sum():
+        reached = further
+    return reached
+
+
+def _see(pixels: Floats, patch: NDArray[np.bool_], core: NDArray[np.bool_]) -> SeenThing:
+    """The thing whose outline is that of a patch and whose colour is that of its core."""
+    colour = np.median(pixels[core if core.any() else patch], axis=0)
     rows, columns = np.flatnonzero(patch.any(1)), np.flatnonzero(patch.any(0))
     top, bottom, left, right = rows[0], rows[-1] + 1, columns[0], columns[-1] + 1
     box = _scaled(patch[top:bottom, left:right].astype(np.float32))
@@ -204,6 +270,7 @@ def _see(pixels: Floats, away: Floats, patch: NDArray[np.bool_]) -> SeenThing:
         place=(ROWS[_third(y)], COLUMNS[_third(x)]),
         x=x,
         y=y,
+        radius=radius,
         overlap=overlaps[best],
     )
 

@@ -13,43 +13,48 @@ from torch import Tensor
 from onnxflow.export.tiny_model.autoencoder import encode
 from onnxflow.export.tiny_model.captions import caption
 from onnxflow.export.tiny_model.config import Recipe
+from onnxflow.export.tiny_model.crew import ALONE, Crew
 from onnxflow.export.tiny_model.progress import Log
 from onnxflow.export.tiny_model.renderer import jittered_palette, render
-from onnxflow.export.tiny_model.scenes import training_scene
+from onnxflow.export.tiny_model.subjects import training_subject
 from onnxflow.export.tiny_model.training import write_atomically
 
 _FILE = 1000
+PHRASINGS = 4  # captions of every picture
 
 
 @dataclass(frozen=True, slots=True)
 class Pool:
-    """Scaled latents [n, 4, h, w] float32 and one caption each."""
+    """Scaled latents [n, 4, h, w] float32 and PHRASINGS captions of each."""
 
     latents: Tensor
-    captions: tuple[str, ...]
+    captions: tuple[tuple[str, ...], ...]
 
 
-def make_pool(recipe: Recipe, network: AutoencoderKL, folder: Path, log: Log) -> Pool:
+def make_pool(recipe: Recipe, network: AutoencoderKL, folder: Path, log: Log, crew: Crew = ALONE) -> Pool:
     """The pool of this recipe and autoencoder; files that are already there are read instead of made."""
     folder.mkdir(parents=True, exist_ok=True)
+    paths = [folder / f"{start:06d}.npz" for start in range(0, recipe.unet.pool, _FILE)]
+    for index, path in enumerate(paths):
+        if index % crew.count == crew.rank and not path.exists():
+            start = index * _FILE
+            _make_file(recipe, network, path, start, min(_FILE, recipe.unet.pool - start))
+            log(f"pool: {start + _FILE}/{recipe.unet.pool} pictures")
+    crew.wait()
     latents, captions = [], []
-    for start in range(0, recipe.data.pool, _FILE):
-        path = folder / f"{start:06d}.npz"
-        if not path.exists():
-            _make_file(recipe, network, path, start, min(_FILE, recipe.data.pool - start))
-            log(f"pool: {start + _FILE}/{recipe.data.pool} pictures")
+    for path in paths:
         with np.load(path) as saved:
             latents.append(torch.from_numpy(saved["latents"].astype(np.float32)))
-            captions += [str(text) for text in saved["captions"]]
+            captions += [tuple(str(text) for text in texts) for texts in saved["captions"]]
     return Pool(torch.cat(latents), tuple(captions))
 
 
 def _make_file(recipe: Recipe, network: AutoencoderKL, path: Path, start: int, count: int) -> None:
     rng = np.random.default_rng([recipe.seed, 77, start])
-    scenes = [training_scene(rng, recipe.data.two_objects) for _ in range(count)]
-    pictures = [render(scene, jittered_palette(rng, recipe.data.jitter), recipe.data.size) for scene in scenes]
+    subjects = [training_subject(rng, recipe.data) for _ in range(count)]
+    pictures = [render(subject, jittered_palette(rng, recipe.data.jitter), recipe.data.size) for subject in subjects]
     latents = encode(network, np.stack(pictures)).numpy().astype(np.float16)
-    captions = np.array([caption(scene, rng) for scene in scenes])
+    captions = np.array([[caption(subject, rng) for _ in range(PHRASINGS)] for subject in subjects])
 
     def write(temporary: Path) -> None:
         file: BinaryIO

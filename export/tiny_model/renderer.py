@@ -1,34 +1,41 @@
-"""Scenes to pictures in numpy: shapes are sampled four by four per pixel, so that their edges are anti-aliased."""
+"""Scenes and landscapes to pictures in numpy: shapes are sampled four by four per pixel, so that their edges are
+anti-aliased."""
 
 from collections.abc import Mapping
 
 import numpy as np
 from numpy.typing import NDArray
 
+from onnxflow.export.tiny_model.landscapes import LANDSCAPE_COLOURS, Landscape
 from onnxflow.export.tiny_model.scenes import PALETTE, Background, Scene, Thing
+from onnxflow.export.tiny_model.subjects import Subject
 
 Picture = NDArray[np.uint8]  # [size, size, 3]
 Palette = Mapping[str, tuple[float, float, float]]
+ALL_COLOURS: Palette = {**PALETTE, **LANDSCAPE_COLOURS}
 BAND = 16  # pixels of one stripe or one check
 SAMPLES = 4  # per pixel and axis
 
 
-def render(scene: Scene, palette: Palette = PALETTE, size: int = 128) -> Picture:
-    """Draw a scene, [size, size, 3] uint8; coordinates in the scene are pixels of a 128 pixel picture."""
-    canvas = _background(scene.background, palette, size)
-    for thing in scene.things:
-        _draw(canvas, thing, palette, size)
+def render(subject: Subject, palette: Palette = ALL_COLOURS, size: int = 128) -> Picture:
+    """Draw a scene or landscape, [size, size, 3] uint8; its coordinates are pixels of a 128 pixel picture."""
+    if isinstance(subject, Landscape):
+        canvas = _landscape(subject, palette, size)
+    else:
+        canvas = _background(subject.background, palette, size)
+        for thing in reversed(subject.things):  # what is inside lies in front
+            _draw(canvas, thing, palette, size)
     return np.round(canvas * 255).astype(np.uint8)
 
 
 def jittered_palette(rng: np.random.Generator, amount: float) -> dict[str, tuple[float, float, float]]:
     """The palette with normal noise of this standard deviation on every value, within 0..1."""
-    return {name: _triple(np.clip(np.array(rgb) + rng.normal(0, amount, 3), 0, 1)) for name, rgb in PALETTE.items()}
+    return {name: _triple(np.clip(np.array(rgb) + rng.normal(0, amount, 3), 0, 1)) for name, rgb in ALL_COLOURS.items()}
 
 
 def wild_palette(rng: np.random.Generator) -> dict[str, tuple[float, float, float]]:
     """Random colours under the palette's names: keeps an autoencoder from knowing nine colours only."""
-    return {name: _triple(rng.uniform(0, 1, 3)) for name in PALETTE}
+    return {name: _triple(rng.uniform(0, 1, 3)) for name in ALL_COLOURS}
 
 
 def pattern_weight(kind: str, direction: str | None, size: int = 128) -> NDArray[np.float32]:
@@ -59,6 +66,40 @@ def _background(background: Background, palette: Palette, size: int) -> NDArray[
         first, second = second, first
     weight = pattern_weight(background.kind, background.direction, size)[..., None]
     return first * (1 - weight) + second * weight
+
+
+def _landscape(landscape: Landscape, palette: Palette, size: int) -> NDArray[np.float32]:
+    """Sky, sun or moon, hill, landmark, painted one over the other at SAMPLES times the size, then averaged."""
+    fine = size * SAMPLES
+    y, x = (np.mgrid[0:fine, 0:fine].astype(np.float32) + 0.5) * (128 / fine) - 0.5
+    canvas = np.empty((fine, fine, 3), np.float32)
+    canvas[:] = palette[landscape.sky]
+    sun = {"day": "sun", "sunset": "low sun", "night": "moon"}[landscape.sky]
+    canvas[(x - landscape.sun) ** 2 + (y - 24) ** 2 <= 10**2] = palette[sun]
+    ground = landscape.horizon - landscape.slope * np.cos((x - 64) * (np.pi / 128))
+    canvas[y >= ground] = palette[landscape.land]
+    if landscape.landmark is not None:
+        foot = landscape.horizon - landscape.slope * float(np.cos((landscape.x - 64) * (np.pi / 128))) + 8
+        for name, inside in _landmark(landscape.landmark, x - landscape.x, foot - y):
+            canvas[inside] = palette[name]
+    return canvas.reshape(size, SAMPLES, size, SAMPLES, 3).mean((1, 3))
+
+
+def _landmark(
+    landmark: str, across: NDArray[np.float32], up: NDArray[np.float32]
+) -> list[tuple[str, NDArray[np.bool_]]]:
+    """The parts of a landmark, back to front, by colour name: pixels right of its middle and above its foot."""
+    aside = np.abs(across)
+    if landmark == "house":
+        return [
+            ("wall", (aside <= 17) & (up >= 0) & (up <= 24)),
+            ("roof", (up >= 24) & (aside <= 23 * (44 - up) / 20)),
+            ("door", (aside <= 5) & (up >= 0) & (up <= 14)),
+        ]
+    return [
+        ("trunk", (aside <= 4) & (up >= 0) & (up <= 24)),
+        ("crown", across**2 / 17**2 + (up - 36) ** 2 / 19**2 <= 1),
+    ]
 
 
 def _draw(canvas: NDArray[np.float32], thing: Thing, palette: Palette, size: int) -> None:

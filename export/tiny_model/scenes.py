@@ -29,7 +29,9 @@ ROWS = ("top", "middle", "bottom")
 COLUMNS = ("left", "middle", "right")
 PLACES = tuple((row, column) for row in ROWS for column in COLUMNS)
 BACKGROUNDS = ("plain", "gradient", "striped", "checkered")
-RELATIONS = ("left of", "above")
+RELATIONS = ("left of", "above", "inside")
+HOLLOW = ("circle", "square", "diamond", "ring")  # what another thing may be inside of
+OUTER_RADII = (40.0, 44.0)  # of such a thing
 NEVER_TRAINED = frozenset(
     [
         ("red", "heart"),
@@ -74,7 +76,7 @@ class Thing:
 
 @dataclass(frozen=True, slots=True)
 class Scene:
-    """A background with one thing, or two of which the first is left of or above the second."""
+    """A background with one thing, or two of which the first is left of, above or inside the second."""
 
     background: Background
     things: tuple[Thing, ...]
@@ -172,6 +174,8 @@ def centre(cell: int) -> float:
 
 def _pair(rng: np.random.Generator, background: Background, free: list[str]) -> Scene:
     relation = _pick(rng, RELATIONS)
+    if relation == "inside":
+        return _nested(rng, background, free)
     sizes = [_pick(rng, ("small", "medium")) if rng.random() < 0.25 else None for _ in range(2)]
     across = 64 + rng.uniform(-16, 16)
     things = []
@@ -181,3 +185,12 @@ def _pair(rng: np.random.Generator, background: Background, free: list[str]) -> 
         radius = RADII[size or _pick(rng, ("small", "medium", "medium"))] * rng.uniform(0.93, 1.07)
         things.append(Thing(_pick(rng, SHAPES), _pick(rng, free), float(x), float(y), float(radius), size))
     return Scene(background, tuple(things), relation)
+
+
+def _nested(rng: np.random.Generator, background: Background, free: list[str]) -> Scene:
+    x, y = (64 + rng.uniform(-10, 10, 2)).tolist()
+    outer = Thing(_pick(rng, HOLLOW), _pick(rng, free), x, y, float(rng.uniform(*OUTER_RADII)))
+    colour = _pick(rng, [colour for colour in free if colour != outer.colour])
+    radius = float(RADII["small"] * rng.uniform(0.93, 1.07))
+    dx, dy = rng.uniform(-2, 2, 2).tolist()
+    return Scene(background, (Thing(_pick(rng, SHAPES), colour, x + dx, y + dy, radius), outer), "inside")

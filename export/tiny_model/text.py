@@ -13,6 +13,8 @@ from transformers import CLIPTextConfig, CLIPTextModel
 
 from onnxflow.export.tiny_model.captions import caption
 from onnxflow.export.tiny_model.config import Recipe
+from onnxflow.export.tiny_model.crew import ALONE, Crew
+from onnxflow.export.tiny_model.landscapes import LANDMARKS, LANDS, SIDES, SKIES, Landscape
 from onnxflow.export.tiny_model.progress import Log
 from onnxflow.export.tiny_model.scenes import (
     BACKGROUNDS,
@@ -23,13 +25,16 @@ from onnxflow.export.tiny_model.scenes import (
     SIZES,
     Scene,
     Thing,
-    training_scene,
 )
+from onnxflow.export.tiny_model.subjects import Subject, training_subject
 from onnxflow.export.tiny_model.tokenizer import LENGTH, Tokenizer, train_tokenizer
 from onnxflow.export.tiny_model.training import Stage, cosine, step_randomness, train
 
+_NOT_ASKED = -100  # torch's mark for an answer that does not count
 _THING = (len(SHAPES) + 1, len(COLOURS) + 1, len(SIZES) + 1, len(PLACES) + 1)  # one more each: nothing, or left open
-QUESTIONS = (len(BACKGROUNDS), len(COLOURS), len(COLOURS), 3, len(RELATIONS) + 1, *_THING, *_THING)
+_SCENE = (len(BACKGROUNDS) + 1, len(COLOURS), len(COLOURS), 3, len(RELATIONS) + 1, *_THING, *_THING)
+_LANDSCAPE = (len(SKIES), len(LANDS), len(LANDMARKS) + 1, len(SIDES) + 1)
+QUESTIONS = (*_SCENE, *_LANDSCAPE)  # the first answer's last choice is: a landscape
 
 
 class CaptionReader(nn.Module):
@@ -49,7 +54,7 @@ class CaptionReader(nn.Module):
 def make_tokenizer(recipe: Recipe) -> Tokenizer:
     """The tokenizer of this recipe, from twenty thousand captions; the same on every call."""
     rng = np.random.default_rng(recipe.seed + recipe.text.seed_offset)
-    texts = [caption(training_scene(rng, recipe.data.two_objects), rng) for _ in range(20_000)]
+    texts = [caption(training_subject(rng, recipe.data), rng) for _ in range(20_000)]
     return train_tokenizer(texts, recipe.text.vocabulary)
 
 
@@ -74,7 +79,7 @@ def build_text_encoder(recipe: Recipe, tokenizer: Tokenizer) -> CLIPTextModel:
 
 
 def train_text_encoder(
-    recipe: Recipe, tokenizer: Tokenizer, folder: Path, log: Log, stop_at: int | None = None
+    recipe: Recipe, tokenizer: Tokenizer, folder: Path, log: Log, crew: Crew = ALONE, stop_at: int | None = None
 ) -> CLIPTextModel:
     """Train the encoder as a classifier of captions, or go on training, and return it."""
     shape = recipe.text
@@ -83,23 +88,23 @@ def train_text_encoder(
 
     def loss(step: int) -> Tensor:
         rng = step_randomness(seed, step)
-        scenes = [training_scene(rng, 0.5) for _ in range(shape.batch)]
-        ids, answers = read_batch(scenes, tokenizer, rng)
+        subjects = [training_subject(rng, recipe.data) for _ in range(shape.batch)]
+        ids, answers = (part[crew.share(shape.batch)] for part in read_batch(subjects, tokenizer, rng))
         return sum_of_losses(reader(ids), answers)
 
     optimiser = torch.optim.AdamW(reader.parameters(), lr=shape.learning_rate, weight_decay=1e-2)
-    depends = repr((recipe.seed, recipe.data.two_objects, shape))
+    depends = repr((recipe.seed, recipe.data, shape))
     stage = Stage("text", folder / "text.pt", depends, reader, optimiser, cosine(shape.steps, 100), shape.steps)
-    train(stage, loss, log, recipe.machine.checkpoint_every, stop_at)
-    log(f"text: {_right_share(reader, tokenizer, seed):.1%} of all answers right on new captions")
+    train(stage, loss, log, recipe.machine.checkpoint_every, stop_at, crew)
+    log(f"text: {_right_share(recipe, reader, tokenizer, seed):.1%} of all answers right on new captions")
     return reader.encoder
 
 
-def read_batch(scenes: list[Scene], tokenizer: Tokenizer, rng: np.random.Generator) -> tuple[Tensor, Tensor]:
-    """Ids [b, longest text of the batch] of one caption for each scene, and the right answers [b, questions]."""
-    rows = [tokenizer.encode(caption(scene, rng)) for scene in scenes]
+def read_batch(subjects: list[Subject], tokenizer: Tokenizer, rng: np.random.Generator) -> tuple[Tensor, Tensor]:
+    """Ids [b, longest text of the batch] of one caption for each subject, and the right answers [b, questions]."""
+    rows = [tokenizer.encode(caption(subject, rng)) for subject in subjects]
     longest = max(row.index(tokenizer.end) for row in rows) + 1
-    return torch.tensor([row[:longest] for row in rows]), torch.tensor([_answers(scene) for scene in scenes])
+    return torch.tensor([row[:longest] for row in rows]), torch.tensor([_answers(subject) for subject in subjects])
 
 
 def sum_of_losses(logits: list[Tensor], answers: Tensor) -> Tensor:
@@ -115,9 +120,21 @@ def text_states(encoder: CLIPTextModel, tokenizer: Tokenizer, texts: list[str], 
     return torch.cat([encoder(input_ids=part).last_hidden_state for part in ids.split(batch)])
 
 
-def _answers(scene: Scene) -> list[int]:
+def _answers(subject: Subject) -> list[int]:
+    if isinstance(subject, Landscape):
+        return [len(BACKGROUNDS), *([_NOT_ASKED] * (len(_SCENE) - 1)), *_about_landscape(subject)]
+    return [*_about_scene(subject), *([_NOT_ASKED] * len(_LANDSCAPE))]
+
+
+def _about_landscape(landscape: Landscape) -> list[int]:
+    landmark = 0 if landscape.landmark is None else 1 + LANDMARKS.index(landscape.landmark)
+    side = 1 + SIDES.index(landscape.side) if landscape.side_said and landscape.side else 0
+    return [SKIES.index(landscape.sky), LANDS.index(landscape.land), landmark, side]
+
+
+def _about_scene(scene: Scene) -> list[int]:
     back = scene.background
-    colours = [COLOURS.index(back.first), COLOURS.index(back.second) if back.second else -100]
+    colours = [COLOURS.index(back.first), COLOURS.index(back.second) if back.second else _NOT_ASKED]
     if back.kind in ("striped", "checkered"):  # a caption names these two in any order
         colours.sort()
     direction = 0 if not back.direction_said else 1 if back.direction == "horizontal" else 2
@@ -128,15 +145,15 @@ def _answers(scene: Scene) -> list[int]:
 
 def _about(thing: Thing | None) -> list[int]:
     if thing is None:
-        return [0, -100, -100, -100]
+        return [0, _NOT_ASKED, _NOT_ASKED, _NOT_ASKED]
     size = 0 if thing.size is None else 1 + SIZES.index(thing.size)
     place = 0 if thing.place is None else 1 + PLACES.index(thing.place)
     return [1 + SHAPES.index(thing.shape), 1 + COLOURS.index(thing.colour), size, place]
 
 
 @torch.no_grad()
-def _right_share(reader: CaptionReader, tokenizer: Tokenizer, seed: int) -> float:
+def _right_share(recipe: Recipe, reader: CaptionReader, tokenizer: Tokenizer, seed: int) -> float:
     rng = np.random.default_rng(seed + 1_000_000)
-    ids, answers = read_batch([training_scene(rng, 0.5) for _ in range(512)], tokenizer, rng)
+    ids, answers = read_batch([training_subject(rng, recipe.data) for _ in range(512)], tokenizer, rng)
     given = torch.stack([logits.argmax(1) for logits in reader(ids)], 1)
     return float((given == answers)[answers >= 0].float().mean())

@@ -8,7 +8,7 @@ never stopped.
 import math
 import os
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from onnxflow.export.tiny_model.crew import ALONE, Crew
 from onnxflow.export.tiny_model.progress import Log, duration
 
 
@@ -34,31 +35,40 @@ class Stage:
     ema: float | None = None
 
 
-def train(stage: Stage, loss: Callable[[int], Tensor], log: Log, every: float, stop_at: int | None = None) -> nn.Module:
+def train(
+    stage: Stage,
+    loss: Callable[[int], Tensor],
+    log: Log,
+    every: float,
+    stop_at: int | None = None,
+    crew: Crew = ALONE,
+) -> nn.Module:
     """Train a stage to its end (or to step `stop_at`) and return the network, with averaged weights if it has an `ema`
     rate.
 
-    ValueError if the checkpoint was made with another recipe; FloatingPointError if the loss is no longer a number.
+    `loss` is that of this member's share of the batch of a step. ValueError if the checkpoint was made with another recipe; FloatingPointError if the loss is no longer a number.
     """
     average = {name: value.clone() for name, value in stage.network.state_dict().items()} if stage.ema else None
     first = _resume(stage, average, log)
+    crew.wait()  # nobody may write a new checkpoint before all have read the old one
     last = stage.steps if stop_at is None else min(stop_at, stage.steps)
     started = saved = said = time.monotonic()
     recent: list[float] = []
     stage.network.train()
     for step in range(first, last):
-        _train_step(stage, loss, step, recent, average)
+        _train_step(stage, loss, step, recent, average, crew)
         now = time.monotonic()
         if now - said > 10:
             left = (now - started) / (step + 1 - first) * (stage.steps - step - 1)
             log(f"{stage.name}: step {step + 1}/{stage.steps}, loss {np.mean(recent):.4f}, {duration(left)} left")
             said, recent = now, []
-        if now - saved > every:
+        if crew.leads and now - saved > every:
             _save(stage, step + 1, average)
             saved = now
-    if last > first:
+    if last > first and crew.leads:
         _save(stage, last, average)
         log(f"{stage.name}: step {last}/{stage.steps} after {duration(time.monotonic() - started)}")
+    crew.wait()
     if average is not None:
         stage.network.load_state_dict(average)
     return stage.network.eval()
@@ -73,13 +83,12 @@ def cosine(steps: int, warmup: int = 1) -> Callable[[int], float]:
     return rate
 
 
-def cosine_cycles(cycles: Sequence[int], warmup: int = 1) -> Callable[[int], float]:
-    """Learning-rate factor: one cosine after the other, each of so many steps (Loshchilov and Hutter 2017, SGDR)."""
-    starts = [sum(cycles[:index]) for index in range(len(cycles))]
+def flat_then_falling(steps: int, warmup: int, falling: float) -> Callable[[int], float]:
+    """Learning-rate factor: a linear warm-up, one, and over the last `falling` (a share of all steps) a straight line to
+    zero."""
 
     def rate(step: int) -> float:
-        start, steps = max((s, c) for s, c in zip(starts, cycles, strict=True) if s <= step)
-        return cosine(steps, warmup)(step - start)
+        return min(1.0, (step + 1) / warmup, (steps - step) / (falling * steps))
 
     return rate
 
@@ -110,7 +119,12 @@ def step_randomness(seed: int, step: int) -> np.random.Generator:
 
 
 def _train_step(
-    stage: Stage, loss: Callable[[int], Tensor], step: int, recent: list[float], average: dict[str, Tensor] | None
+    stage: Stage,
+    loss: Callable[[int], Tensor],
+    step: int,
+    recent: list[float],
+    average: dict[str, Tensor] | None,
+    crew: Crew,
 ) -> None:
     for group in stage.optimiser.param_groups:
         group["lr"] = group["initial_lr"] * stage.rate(step)
@@ -119,14 +133,15 @@ def _train_step(
         raise FloatingPointError(f"{stage.name}: the loss at step {step} is {value.item()}")
     stage.optimiser.zero_grad(set_to_none=True)
     value.backward()  # type: ignore[no-untyped-call]
+    crew.average_gradients(stage.network)
     nn.utils.clip_grad_norm_(stage.network.parameters(), 1.0)
     stage.optimiser.step()
     recent.append(value.item())
     if average is not None and stage.ema is not None:
         rate = min(stage.ema, (step + 1) / (step + 10))
-        for name, weight in stage.network.state_dict().items():
-            if weight.is_floating_point():
-                average[name].lerp_(weight, 1 - rate)
+        weights = {name: weight for name, weight in stage.network.state_dict().items() if weight.is_floating_point()}
+        with torch.no_grad():
+            torch._foreach_lerp_([average[name] for name in weights], list(weights.values()), 1 - rate)
 
 
 def _resume(stage: Stage, average: dict[str, Tensor] | None, log: Log) -> int:
