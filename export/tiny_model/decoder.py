@@ -14,9 +14,9 @@ from torch import Tensor, nn
 from onnxflow.export.tiny_model.autoencoder import LATENT_SCALE, encode, phase_at, picture_loss, to_tensor
 from onnxflow.export.tiny_model.config import Recipe
 from onnxflow.export.tiny_model.crew import ALONE, Crew
+from onnxflow.export.tiny_model.landscapes import Landscape
 from onnxflow.export.tiny_model.progress import Log
 from onnxflow.export.tiny_model.renderer import jittered_palette, render, wild_palette
-from onnxflow.export.tiny_model.landscapes import Landscape
 from onnxflow.export.tiny_model.subjects import Subject, training_subject
 from onnxflow.export.tiny_model.training import Stage, linear, step_randomness, train
 

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from onnxflow.export.tiny_model.landscapes import LANDSCAPE_COLOURS, Landscape
-from onnxflow.export.tiny_model.scenes import PALETTE, Background, Scene, Thing
+from onnxflow.export.tiny_model.scenes import PALETTE, Background, Thing
 from onnxflow.export.tiny_model.subjects import Subject
 
 Picture = NDArray[np.uint8]  # [size, size, 3]

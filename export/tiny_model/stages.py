@@ -1,0 +1,89 @@
+"""The stages of the training, one after the other, and what is said of the result."""
+
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from onnxflow.export.folder import export_folder
+from onnxflow.export.tiny_model.autoencoder import train_autoencoder
+from onnxflow.export.tiny_model.config import Recipe
+from onnxflow.export.tiny_model.crew import ALONE, Crew
+from onnxflow.export.tiny_model.decoder import train_decoder
+from onnxflow.export.tiny_model.evaluate import (
+    Networks,
+    autoencoder_ceiling,
+    contact_sheet,
+    count_right,
+    count_right_landscapes,
+    draw_prompts,
+    held_out_landscapes,
+    held_out_prompts,
+)
+from onnxflow.export.tiny_model.folder import save_folder
+from onnxflow.export.tiny_model.progress import Log, open_log
+from onnxflow.export.tiny_model.text import make_tokenizer, train_text_encoder
+from onnxflow.export.tiny_model.training import write_atomically
+from onnxflow.export.tiny_model.unet import train_unet
+
+STAGES = ("autoencoder", "decoder", "text", "unet", "export", "evaluate")
+
+
+def run(recipe: Recipe, folder: Path, last: str = STAGES[-1], crew: Crew = ALONE) -> None:
+    """All stages up to `last`, in `folder`, as one member of a crew; export and evaluation are the leader's alone."""
+    torch.set_num_threads(recipe.machine.threads)
+    log = open_log(folder / "log.txt") if crew.leads else _silent
+    autoencoder = train_autoencoder(recipe, folder, log, crew)
+    if last == "autoencoder":
+        return
+    train_decoder(recipe, autoencoder, folder, log, crew)
+    if last == "decoder":
+        return
+    tokenizer = make_tokenizer(recipe)
+    encoder = train_text_encoder(recipe, tokenizer, folder, log, crew)
+    if last == "text":
+        return
+    unet = train_unet(recipe, autoencoder, encoder, tokenizer, folder, log, crew)
+    if last == "unet" or not crew.leads:
+        return
+    save_folder(folder / "diffusers", autoencoder, encoder, tokenizer, unet)
+    export_folder(folder / "diffusers", folder / "bundle", storage="fp16", report=log)
+    if last == "export":
+        return
+    _evaluate(recipe, Networks(autoencoder, encoder, tokenizer, unet), folder, log)
+
+
+def _silent(line: str) -> None:
+    """A log for members that do not lead."""
+
+
+def _evaluate(recipe: Recipe, networks: Networks, folder: Path, log: Log) -> None:
+    lines = []
+    ceiling, decibels = autoencoder_ceiling(recipe, networks.autoencoder, recipe.evaluation.prompts)
+    lines.append(f"autoencoder: {decibels:.1f} dB, all right {ceiling['all_right']}")
+    count = recipe.evaluation.prompts
+    for title, two_objects in (("one object", 0.0), ("two objects", 1.0)):
+        asked = held_out_prompts(recipe, count, two_objects)
+        pictures = _draw_sheet(recipe, networks, [text for _, text in asked], folder / title.replace(" ", "-"))
+        shares = count_right(pictures, [scene for scene, _ in asked])
+        lines += [f"{title}, {name}: {share}" for name, share in shares.items()]
+    landscapes = held_out_landscapes(recipe, count)
+    pictures = _draw_sheet(recipe, networks, [text for _, text in landscapes], folder / "landscapes")
+    shares = count_right_landscapes(pictures, [landscape for landscape, _ in landscapes])
+    lines += [f"landscapes, {name}: {share}" for name, share in shares.items()]
+    for line in lines:
+        log(line)
+    write_atomically(folder / "report.txt", lambda path: _write_lines(path, lines))
+
+
+def _draw_sheet(recipe: Recipe, networks: Networks, prompts: list[str], path: Path) -> NDArray[np.uint8]:
+    """Draw prompts; the first 64 pictures and prompts are saved as `path`.png and .txt."""
+    pictures = draw_prompts(recipe, networks, prompts)
+    contact_sheet(pictures[:64], 8, path.with_suffix(".png"))
+    _write_lines(path.with_suffix(".txt"), prompts[:64])
+    return pictures
+
+
+def _write_lines(path: Path, lines: list[str]) -> None:
+    path.write_text("\n".join(lines) + "\n", encoding="utf-8")
