@@ -261,8 +261,8 @@ def _see(pixels: Floats, patch: NDArray[np.bool_], core: NDArray[np.bool_]) -> S
     box = _scaled(patch[top:bottom, left:right].astype(np.float32))
     overlaps = [float(np.minimum(box, template).sum() / np.maximum(box, template).sum()) for template in _templates()]
     best = int(np.argmax(overlaps))
-    x, y = (left + right) / 2, (top + bottom) / 2
-    radius = max(bottom - top, right - left) / _extents()[best]
+    x, y = float(left + right) / 2, float(top + bottom) / 2  # numpy's False, of comparing its floats, is not False
+    radius = float(max(bottom - top, right - left)) / _extents()[best]
     return SeenThing(
         shape=SHAPES[best] if overlaps[best] > 0.6 else "none",
         colour=_nearest(colour),

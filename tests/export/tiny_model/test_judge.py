@@ -1,22 +1,26 @@
 # ruff: noqa: E402
+from dataclasses import asdict
+
 import numpy as np
 import pytest
 
 torch = pytest.importorskip("torch")
 
 from onnxflow.export.tiny_model.judge import judge, look
+from onnxflow.export.tiny_model.landscapes import random_landscape
 from onnxflow.export.tiny_model.renderer import jittered_palette, render
-from onnxflow.export.tiny_model.scenes import Background, Scene, Thing, random_scene
+from onnxflow.export.tiny_model.scenes import HOLLOW, Background, Scene, Thing, random_scene
 
 
 def drawn(count: int, seed: int) -> tuple[list[Scene], list[np.ndarray]]:
     rng = np.random.default_rng(seed)
-    scenes = [random_scene(rng, 0.4) for _ in range(count)]
+    scenes = [random_scene(rng, 0.5) for _ in range(count)]
     return scenes, [render(scene, jittered_palette(rng, 0.015)) for scene in scenes]
 
 
 def test_every_true_picture_is_right() -> None:
     scenes, pictures = drawn(250, 11)
+    assert sum(scene.relation == "inside" for scene in scenes) > 20
     verdicts = [judge(picture, scene) for picture, scene in zip(pictures, scenes, strict=True)]
     assert all(verdict.all_right for verdict in verdicts)
     assert sum(verdict.place is False for verdict in verdicts) == 0
@@ -38,6 +42,13 @@ def test_it_says_what_it_sees() -> None:
     assert (sight.kind, set(sight.colours), sight.direction) == ("striped", {"blue", "white"}, "vertical")
     (thing,) = sight.things
     assert (thing.shape, thing.colour, thing.size, thing.place) == ("star", "red", "medium", ("bottom", "left"))
+
+
+def test_a_verdict_is_of_true_false_and_none_only() -> None:
+    scenes, pictures = drawn(60, 15)
+    for picture, scene in zip(pictures, scenes, strict=True):
+        for wanted in (scene, scenes[0]):
+            assert {type(value) for value in asdict(judge(picture, wanted)).values()} <= {bool, type(None)}
 
 
 def two(left: Thing, right: Thing) -> Scene:
@@ -65,3 +76,67 @@ def test_a_picture_of_nothing_is_not_right(level: int) -> None:
 def test_noise_is_not_right() -> None:
     picture = np.random.default_rng(1).integers(0, 256, (128, 128, 3), dtype=np.uint8)
     assert not any(judge(picture, scene).all_right for scene in drawn(20, 4)[0])
+
+
+def nested(inner: Thing, outer: Thing) -> Scene:
+    return Scene(Background("plain", "white"), (inner, outer), "inside")
+
+
+@pytest.mark.parametrize("shape", HOLLOW)
+def test_a_star_in_something_hollow_is_two_things(shape: str) -> None:
+    scene = nested(Thing("star", "red", 65, 63, 16), Thing(shape, "blue", 64, 64, 42))
+    sight = look(render(scene))
+    assert {(thing.shape, thing.colour) for thing in sight.things} == {("star", "red"), (shape, "blue")}
+    assert judge(render(scene), scene).all_right
+
+
+def test_a_thing_that_touches_nothing_in_a_rings_hole_is_inside_it() -> None:
+    picture = render(nested(Thing("star", "red", 64, 64, 15), Thing("ring", "blue", 64, 64, 44)))
+    assert tuple(picture[64, 64 + 21]) == tuple(picture[0, 0])  # the background between the two
+    small, large = sorted(look(picture).things, key=lambda thing: thing.radius)
+    assert (small.shape, large.shape) == ("star", "ring")
+    assert small.radius == pytest.approx(15, abs=2)
+    assert large.radius == pytest.approx(44, abs=2)
+
+
+def test_inner_and_outer_exchanged_are_wrong() -> None:
+    scene = nested(Thing("circle", "red", 64, 64, 16), Thing("square", "blue", 64, 64, 42))
+    exchanged = nested(Thing("square", "blue", 64, 64, 16), Thing("circle", "red", 64, 64, 42))
+    verdict = judge(render(exchanged), scene)
+    assert (verdict.colours, verdict.shapes, verdict.relation, verdict.all_right) == (True, True, False, False)
+
+
+def test_inner_and_outer_with_their_colours_exchanged_are_wrong() -> None:
+    scene = nested(Thing("star", "red", 64, 64, 16), Thing("square", "blue", 64, 64, 42))
+    assert not judge(
+        render(nested(Thing("star", "blue", 64, 64, 16), Thing("square", "red", 64, 64, 42))), scene
+    ).all_right
+
+
+def test_things_side_by_side_are_not_inside_each_other() -> None:
+    star, ring = Thing("star", "red", 36, 64, 16), Thing("ring", "blue", 92, 64, 22)
+    verdict = judge(render(two(star, ring)), nested(star, ring))
+    assert (verdict.colours, verdict.shapes, verdict.relation, verdict.all_right) == (True, True, False, False)
+
+
+def test_things_inside_each_other_are_not_side_by_side() -> None:
+    star, ring = Thing("star", "red", 62, 64, 16), Thing("ring", "blue", 64, 64, 42)
+    for relation in ("left of", "above"):
+        assert not judge(
+            render(nested(star, ring)), Scene(Background("plain", "white"), (star, ring), relation)
+        ).all_right
+
+
+@pytest.mark.parametrize("shape", HOLLOW)
+def test_something_hollow_alone_is_one_thing_and_lacks_what_was_to_be_inside(shape: str) -> None:
+    outer = Thing(shape, "blue", 64, 64, 42)
+    picture = render(Scene(Background("plain", "white"), (outer,)))
+    assert [thing.shape for thing in look(picture).things] == [shape]
+    assert not judge(picture, nested(Thing("star", "red", 64, 64, 16), outer)).all_right
+
+
+def test_landscapes_are_no_scenes() -> None:
+    rng = np.random.default_rng(13)
+    pictures = [render(random_landscape(rng)) for _ in range(40)]
+    scenes, _ = drawn(40, 14)
+    assert not any(judge(picture, scene).all_right for picture, scene in zip(pictures, scenes, strict=True))
