@@ -1,10 +1,13 @@
 # ruff: noqa: E402
+import re
+
 import numpy as np
 import pytest
 
 torch = pytest.importorskip("torch")
 
-from onnxflow.export.tiny_model.captions import COLOUR_WORDS, SHAPE_WORDS, caption
+from onnxflow.export.tiny_model.captions import COLOUR_WORDS, LAND_WORDS, SHAPE_WORDS, SKY_WORDS, caption
+from onnxflow.export.tiny_model.landscapes import Landscape, random_landscape
 from onnxflow.export.tiny_model.scenes import Background, Scene, Thing, random_scene
 
 
@@ -22,7 +25,7 @@ def test_a_caption_names_every_colour_and_shape() -> None:
 def test_captions_are_plain_lower_case_english() -> None:
     rng = np.random.default_rng(2)
     for _ in range(300):
-        text = caption(random_scene(rng, 0.4), rng)
+        text = caption(random_landscape(rng) if rng.random() < 0.3 else random_scene(rng, 0.4), rng)
         assert text == text.lower() == text.strip()
         assert "  " not in text
         assert "a orange" not in text
@@ -49,3 +52,42 @@ def test_what_the_scene_leaves_open_is_not_said() -> None:
     for _ in range(100):
         words = caption(scene, rng).split()
         assert not {"vertical", "small", "medium", "large", "left", "top", "middle"} & set(words)
+
+
+def test_inside_is_said_from_either_side() -> None:
+    inner, outer = Thing("star", "red", 64, 64, 16), Thing("ring", "pink", 64, 64, 42)
+    rng = np.random.default_rng(6)
+    texts = [caption(Scene(Background("plain", "blue"), (inner, outer), "inside"), rng) for _ in range(300)]
+    one, other = "a red star", "a pink (?:ring|donut)"
+    ways = [f"{one} (inside|in|within) {other}", f"{other} (around|containing) {one}", f"{other} (with) {one} inside"]
+    said = [match[1] for text in texts for way in ways if (match := re.search(way, text))]
+    assert len(said) == len(texts)
+    assert set(said) == {"inside", "in", "within", "around", "containing", "with"}
+    assert 100 < sum(text.index("star") < text.index("pink") for text in texts) < 200
+
+
+def test_a_landscape_caption_names_sky_land_and_landmark() -> None:
+    rng = np.random.default_rng(7)
+    for _ in range(300):
+        landscape = random_landscape(rng)
+        text = caption(landscape, rng)
+        assert [sky for sky, words in SKY_WORDS.items() if any(word in text for word in words)] == [landscape.sky]
+        assert [land for land, words in LAND_WORDS.items() if any(word in text for word in words)] == [landscape.land]
+        named = [landmark for landmark in ("house", "tree") if f"a {landmark}" in text]
+        assert named == ([landscape.landmark] if landscape.landmark else [])
+
+
+@pytest.mark.parametrize("side", ["left", "middle", "right"])
+def test_a_landscape_caption_names_the_side_only_where_it_is_said(side: str) -> None:
+    rng = np.random.default_rng(8)
+    for said in (True, False):
+        landscape = Landscape("night", "sand", "tree", side, said, 64, 86, 5, 100)
+        for _ in range(60):
+            words = caption(landscape, rng).replace(",", "").split()
+            assert [word for word in ("left", "middle", "right") if word in words] == ([side] if said else [])
+
+
+def test_many_phrasings_of_one_landscape() -> None:
+    landscape = Landscape("day", "snow", "house", "left", True, 32, 86, 5, 100)
+    rng = np.random.default_rng(9)
+    assert len({caption(landscape, rng) for _ in range(200)}) > 50

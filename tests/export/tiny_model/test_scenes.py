@@ -4,9 +4,12 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
+from onnxflow.export.tiny_model.renderer import shape_mask
 from onnxflow.export.tiny_model.scenes import (
     COLOURS,
+    HOLLOW,
     NEVER_TRAINED,
+    RELATIONS,
     Background,
     Scene,
     has_new_pair,
@@ -65,3 +68,24 @@ def test_things_lie_inside_the_picture() -> None:
         for thing in random_scene(rng, 0.4).things:
             assert thing.radius - 4 <= min(thing.x, thing.y)
             assert max(thing.x, thing.y) <= 132 - thing.radius
+
+
+def test_what_is_inside_lies_in_the_free_middle_of_something_hollow() -> None:
+    rng = np.random.default_rng(6)
+    scenes = [scene for scene in (random_scene(rng, 1.0) for _ in range(600)) if scene.relation == "inside"]
+    assert {scene.things[1].shape for scene in scenes} == set(HOLLOW)
+    for scene in scenes:
+        inner, outer = scene.things
+        assert inner.colour != outer.colour
+        room = np.sqrt(0.30) if outer.shape == "ring" else 0.68  # of a diamond: 0.85 * 1.15 / hypot(0.85, 1.15)
+        centre = shape_mask(outer.shape, outer.x, outer.y, outer.radius)[round(outer.y), round(outer.x)]
+        assert centre == (0 if outer.shape == "ring" else 1)
+        inner_reach = np.hypot(inner.x - outer.x, inner.y - outer.y) + inner.radius
+        assert inner_reach < room * outer.radius
+
+
+def test_no_relation_is_rare() -> None:
+    rng = np.random.default_rng(7)
+    relations = [random_scene(rng, 1.0).relation for _ in range(600)]
+    assert all(150 < relations.count(relation) < 250 for relation in RELATIONS)
+    assert {random_scene(rng, 0.0).relation for _ in range(50)} == {None}
