@@ -7,7 +7,7 @@ torch = pytest.importorskip("torch")
 
 from torch import nn
 
-from onnxflow.export.tiny_model.training import Stage, cosine, cosine_cycles, linear, step_randomness, train
+from onnxflow.export.tiny_model.training import Stage, cosine, flat_then_falling, linear, step_randomness, train
 
 
 def stage(folder: Path, recipe: str = "one", ema: float | None = 0.9) -> Stage:
@@ -82,8 +82,12 @@ def test_the_rate_warms_up_and_ends_near_zero(rate) -> None:
     assert all(0 <= rate(step) <= 1 for step in range(100))
 
 
-def test_the_rate_starts_again_with_each_cycle() -> None:
-    rate = cosine_cycles((10, 20), warmup=2)
-    assert [rate(step) for step in (0, 1, 10, 11)] == [0.5, cosine(10)(1), 0.5, cosine(20)(1)]
-    assert rate(9) < 0.03
-    assert rate(29) < 0.01
+def test_a_flat_rate_falls_over_its_last_share_only() -> None:
+    rate = flat_then_falling(100, warmup=4, falling=0.25)
+    assert [rate(step) for step in (0, 1, 3, 4, 50, 75)] == [0.25, 0.5, 1.0, 1.0, 1.0, 1.0]
+    assert [rate(step) for step in (80, 95, 99)] == pytest.approx([0.8, 0.2, 0.04])
+
+
+def test_a_warm_up_longer_than_the_flat_part_still_falls_to_the_end() -> None:
+    rate = flat_then_falling(10, warmup=20, falling=0.5)
+    assert [rate(step) for step in (0, 5, 8, 9)] == pytest.approx([0.05, 0.3, 0.4, 0.2])

@@ -1,0 +1,94 @@
+# ruff: noqa: E402
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+torch = pytest.importorskip("torch")
+
+from onnxflow.export.tiny_model.config import read_recipe
+from onnxflow.export.tiny_model.landscapes import Landscape
+from onnxflow.export.tiny_model.scenes import Background, Scene, Thing
+from onnxflow.export.tiny_model.subjects import Subject, training_subject
+from onnxflow.export.tiny_model.text import (
+    QUESTIONS,
+    CaptionReader,
+    build_text_encoder,
+    read_batch,
+    sum_of_losses,
+    text_states,
+)
+from onnxflow.export.tiny_model.tokenizer import train_tokenizer
+
+RECIPE = read_recipe()
+SMALL = replace(RECIPE, text=replace(RECIPE.text, hidden=16, heads=2, layers=1))
+TOKENIZER = train_tokenizer(["a red circle on a blue background", "a house on a green hill by day"], 540)
+OPEN = -100  # not asked
+
+
+def answers(*subjects: Subject) -> list[list[int]]:
+    return read_batch(list(subjects), TOKENIZER, np.random.default_rng(1))[1].tolist()
+
+
+def test_there_are_thirteen_questions_about_a_scene_and_four_about_a_landscape() -> None:
+    assert QUESTIONS == (5, 9, 9, 3, 4, 9, 10, 4, 10, 9, 10, 4, 10, 3, 3, 3, 4)
+
+
+def test_a_scene_is_not_asked_about_as_a_landscape() -> None:
+    scene = Scene(
+        Background("striped", "blue", "red", "vertical", direction_said=True),
+        (Thing("square", "pink", 64, 64, 22, "large", ("top", "right")),),
+    )
+    assert answers(scene) == [[2, 0, 4, 2, 0, 2, 7, 3, 3, 0, OPEN, OPEN, OPEN, *[OPEN] * 4]]
+
+
+def test_both_things_of_a_pair_and_their_relation_are_asked_about() -> None:
+    things = (Thing("star", "red", 64, 64, 16), Thing("ring", "white", 64, 64, 42))
+    relations = [
+        answers(Scene(Background("plain", "blue"), things, name))[0] for name in ("left of", "above", "inside")
+    ]
+    assert [row[4] for row in relations] == [1, 2, 3]
+    assert relations[2] == [0, 4, OPEN, 0, 3, 4, 1, 0, 0, 7, 8, 0, 0, *[OPEN] * 4]
+
+
+def test_a_landscape_is_asked_about_its_sky_land_landmark_and_said_side() -> None:
+    places = {"x": 96.0, "horizon": 88.0, "slope": 5.0, "sun": 28.0}
+    house = Landscape("sunset", "snow", "house", "right", True, **places)
+    rows = answers(
+        house,
+        replace(house, side_said=False),
+        replace(house, landmark="tree", sky="night"),
+        replace(house, landmark=None, side=None, side_said=False, land="sand"),
+    )
+    assert [row[0] for row in rows] == [4] * 4  # the background's last answer: it is a landscape
+    assert all(row[1:13] == [OPEN] * 12 for row in rows)
+    assert [row[13:] for row in rows] == [[1, 1, 1, 3], [1, 1, 1, 0], [2, 1, 2, 3], [1, 2, 0, 0]]
+
+
+def test_every_answer_is_one_of_its_question() -> None:
+    rng = np.random.default_rng(2)
+    data = replace(RECIPE.data, landscapes=0.4)
+    rows = answers(*(training_subject(rng, data) for _ in range(400)))
+    seen = [{row[index] for row in rows} - {OPEN} for index in range(len(QUESTIONS))]
+    for index, count in enumerate(QUESTIONS):
+        first = 1 if index in (5, 6, 10) else 0  # there is a first thing, and both things have a colour
+        assert seen[index] == set(range(first, count))
+
+
+def test_what_is_not_asked_does_not_count() -> None:
+    reader = CaptionReader(build_text_encoder(SMALL, TOKENIZER))
+    rng = np.random.default_rng(3)
+    ids, wanted = read_batch([training_subject(rng, RECIPE.data) for _ in range(6)], TOKENIZER, rng)
+    assert [logits.shape for logits in reader(ids)] == [(6, count) for count in QUESTIONS]
+    even = [torch.zeros(6, count) for count in QUESTIONS]
+    asked = [count for row in wanted.tolist() for count, answer in zip(QUESTIONS, row, strict=True) if answer != OPEN]
+    assert sum_of_losses(even, wanted).item() == pytest.approx(np.log(asked).mean(), rel=1e-5)
+
+
+def test_states_are_those_of_77_tokens_and_do_not_depend_on_the_batch() -> None:
+    encoder = build_text_encoder(SMALL, TOKENIZER).eval()
+    texts = ["", "a red circle", "a house", "a blue background"]
+    states = text_states(encoder, TOKENIZER, texts)
+    assert states.shape == (4, 77, 16)
+    torch.testing.assert_close(text_states(encoder, TOKENIZER, texts, batch=3), states)
+    assert not torch.allclose(states[1], states[2])
