@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     from onnxflow.values import Feeds, Session
 
 CPU = "cpu"
-DEFAULT_VARIANT = "fp32"
 
 
 class ModelSource(Protocol):
@@ -50,7 +49,7 @@ class SessionKey:
 
     identity: str
     component: str
-    variant: str = DEFAULT_VARIANT
+    variant: str
     device: str = CPU
     options: tuple[tuple[str, str], ...] = ()
 
@@ -150,9 +149,9 @@ class SessionLease:
         self._held: dict[SessionKey, _Entry] = {}
         self._uses: dict[SessionKey, SessionUse] = {}
 
-    def get(self, source: ModelSource, component: str) -> Session:
-        """The open session of a component, loading it on first use."""
-        key = SessionKey(source.identity, component)
+    def get(self, source: ModelSource, component: str, variant: str) -> Session:
+        """The open session of a component in one variant, loading it on first use."""
+        key = SessionKey(source.identity, component, variant)
         entry, seconds = self._cache._take(source, key, self._cancel, key in self._held)
         self._held[key] = entry
         use = self._uses.setdefault(key, SessionUse(source.name, component, key.variant, key.device))

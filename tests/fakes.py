@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import shutil
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Annotated, Any
@@ -11,7 +13,7 @@ from numpy.typing import NDArray
 
 from onnxflow.cancel import CancelToken
 from onnxflow.models.disk import Disk, Folders
-from onnxflow.models.store import ModelStore
+from onnxflow.models.store import ModelStore, embedded_folder
 from onnxflow.nodes.catalog import NodeCatalog
 from onnxflow.nodes.context import Context
 from onnxflow.nodes.spec import NodeResult, node
@@ -119,6 +121,22 @@ def workflow(**nodes: tuple[str, Mapping[str, Any]]) -> Workflow:
     )
 
 
+def int8_model(folder: Path, name: str) -> Path:
+    """The embedded model once more in ``folder/checkpoints``, saying that its text encoder and unet are int8 as well.
+
+    The int8 graphs are the fp32 ones. Returns ``folder``.
+    """
+    bundle = folder / "checkpoints" / name
+    shutil.copytree(embedded_folder(), bundle)
+    document = json.loads((bundle / "onnxflow.json").read_text("utf-8"))
+    for part in ("text_encoder", "unet"):
+        variants = document["components"][part]["variants"]
+        document["components"][part]["variants"] = {"fp32": variants["fp32"], "int8": variants["fp32"]}
+    document["components"]["vae_decoder"]["variants"].pop("int8", None)
+    (bundle / "onnxflow.json").write_text(json.dumps(document))
+    return folder
+
+
 class FakeGraph:
     """A loaded graph that computes with a Python function."""
 
@@ -140,10 +158,12 @@ class FakeLoader:
 
     def __init__(self) -> None:
         self.loaded: list[str] = []
+        self.variants: list[str] = []
         self.graphs: dict[str, FakeGraph] = {}
 
     def __call__(self, source: ModelSource, key: SessionKey, cancel: CancelToken) -> FakeGraph:
         self.loaded.append(key.component)
+        self.variants.append(key.variant)
         graph = self.graphs[key.component] = FakeGraph(getattr(self, key.component))
         return graph
 

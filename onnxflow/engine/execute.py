@@ -72,7 +72,7 @@ class NodeContext:
         return self._run.metadata
 
     def session(self, handle: Handle, component: str) -> Session:
-        return self._run.sessions.get(handle.source, component)
+        return self._run.sessions.get(handle.source, component, handle.source.variant_of(component))
 
     def progress(self, value: int, total: int, preview: Callable[[], Any] | None = None) -> None:
         if self._run.listeners:

@@ -29,11 +29,13 @@ class Bundle:
     ``identity`` is the SHA-256 of the manifest and of each file's name, size and time of change in nanoseconds when the
     bundle was opened. Contents are not read: a file changed within its size and with its old time set back is not
     noticed. A copy that keeps the times has the identity of the original, but is another bundle (``root``).
+    ``preferred`` is the variant that was asked for, and part of the identity; None leaves each component its default.
     """
 
     root: Path
     identity: str
     manifest: Manifest = field(compare=False, repr=False)
+    preferred: str | None = None
 
     @property
     def name(self) -> str:
@@ -76,6 +78,13 @@ class Bundle:
             )
         return found
 
+    def variant_of(self, component: str) -> str:
+        """The variant a component is run in: the preferred one where it has that, else its default; ModelError."""
+        found = self.component(component)
+        if self.preferred is not None and self.preferred in found.variants:
+            return self.preferred
+        return found.default
+
     def graph(self, component: str, variant: str) -> Path:
         """The ONNX file of a component in one precision; ModelError names what there is."""
         variants = self.component(component).variants
@@ -93,14 +102,22 @@ def is_bundle(folder: Path) -> bool:
     return os.path.isfile(folder / FILE_NAME)
 
 
-def open_bundle(folder: Path) -> Bundle:
-    """The bundle in ``folder``; ModelError when the manifest is unreadable or a file is missing, outside or truncated.
+def open_bundle(folder: Path, preferred: str | None = None) -> Bundle:
+    """The bundle in ``folder``, in the ``preferred`` variant where it has it.
+
+    ModelError when the manifest is unreadable, a file missing, outside or truncated, or no component has the variant.
 
     Sizes are compared with the manifest's, in a few system calls: hashing gigabytes at every start would cost seconds.
     Links are followed, since download tools keep a model's files elsewhere and link to them.
     """
-    data = _read_manifest(folder / FILE_NAME)
+    data = _read_bytes(folder / FILE_NAME)
     manifest = parse_manifest(data, str(folder / FILE_NAME))
+    if preferred is not None and preferred not in manifest.variants:
+        raise ModelError(
+            f"the model has no variant {shown(preferred)}",
+            where=str(folder),
+            hint=did_you_mean(preferred, manifest.variants, what="variants"),
+        )
     seen = []
     for name, record in sorted(manifest.files.items()):
         _check_name(name, folder)
@@ -117,11 +134,16 @@ def open_bundle(folder: Path) -> Bundle:
                 hint="the file is truncated or was changed: copy the folder again, or export again",
             )
         seen.append((name, status.st_size, status.st_mtime_ns))
-    identity = hashlib.sha256(data + b"\0" + json.dumps(seen).encode())
-    return Bundle(root=folder, identity=identity.hexdigest(), manifest=manifest)
+    identity = hashlib.sha256(data + b"\0" + json.dumps([preferred, seen]).encode())
+    return Bundle(root=folder, identity=identity.hexdigest(), manifest=manifest, preferred=preferred)
 
 
-def _read_manifest(path: Path) -> bytes:
+def read_manifest(folder: Path) -> Manifest:
+    """What the manifest in ``folder`` says, without a look at its files; ModelError when it is unreadable."""
+    return parse_manifest(_read_bytes(folder / FILE_NAME), str(folder / FILE_NAME))
+
+
+def _read_bytes(path: Path) -> bytes:
     try:
         with open(path, "rb") as file:
             data = file.read(LARGEST + 1)

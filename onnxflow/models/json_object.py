@@ -72,9 +72,11 @@ class JsonObject:
         """The object ``key``."""
         return JsonObject(self._document.get(key), self._where, self._at(key))
 
-    def mapping(self, key: str, read: Callable[[JsonObject], _T]) -> Mapping[str, _T]:
-        """The object ``key``, whose entries are objects that ``read`` understands, by name."""
+    def mapping(self, key: str, read: Callable[[JsonObject], _T], least: int = 0) -> Mapping[str, _T]:
+        """The object ``key``, whose entries, ``least`` or more, are objects that ``read`` understands, by name."""
         section = self.section(key)
+        if len(section._document) < least:
+            raise self._wrong(key, f"an object with at least {least} of them")
         return MappingProxyType({name: read(section.section(name)) for name in section._document})
 
     def shapes(self, key: str) -> Mapping[str, tuple[str | int, ...]]:

@@ -23,6 +23,7 @@ LARGEST: Final = 4 * 1024 * 1024
 FAMILIES: Final = ("sd1",)
 PREDICTIONS: Final = ("eps", "v")
 SCHEDULES: Final = ("scaled_linear", "linear")
+DEFAULT_VARIANT: Final = "fp32"
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +85,11 @@ class Component:
     inputs: Mapping[str, tuple[str | int, ...]]
     outputs: Mapping[str, tuple[str | int, ...]]
 
+    @property
+    def default(self) -> str:
+        """The variant that is used unless another is asked for: fp32, or the first listed where there is no fp32."""
+        return DEFAULT_VARIANT if DEFAULT_VARIANT in self.variants else next(iter(self.variants))
+
 
 @dataclass(frozen=True, slots=True)
 class FileRecord:
@@ -108,6 +114,17 @@ class Manifest:
     tokenizer: TokenizerFiles
     components: Mapping[str, Component]
     files: Mapping[str, FileRecord]
+
+    @property
+    def variants(self) -> tuple[str, ...]:
+        """Every variant that some component has, in the order they are listed."""
+        return tuple(dict.fromkeys(variant for item in self.components.values() for variant in item.variants))
+
+    @property
+    def alternatives(self) -> tuple[str, ...]:
+        """The variants that change something: some component has them and uses another by default."""
+        items = self.components.values()
+        return tuple(v for v in self.variants if any(v in item.variants and v != item.default for item in items))
 
 
 def parse_manifest(data: bytes, where: str) -> Manifest:
@@ -173,7 +190,7 @@ def _text(item: JsonObject) -> TextConstants:
 
 def _component(item: JsonObject) -> Component:
     return Component(
-        variants=item.mapping("variants", lambda v: Variant(v.text("file"), v.text("storage"))),
+        variants=item.mapping("variants", lambda v: Variant(v.text("file"), v.text("storage")), least=1),
         inputs=item.shapes("inputs"),
         outputs=item.shapes("outputs"),
     )

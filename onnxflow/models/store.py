@@ -9,7 +9,8 @@ from pathlib import Path
 
 from onnxflow.errors import ModelError, did_you_mean, shown
 from onnxflow.models import file_guard
-from onnxflow.models.bundle import Bundle, is_bundle, open_bundle
+from onnxflow.models.bundle import Bundle, is_bundle, open_bundle, read_manifest
+from onnxflow.models.manifest import Manifest
 
 EMBEDDED_NAME = "onnxflow-tiny"
 CHECKPOINT_SUFFIXES = (".safetensors", ".sft", ".ckpt", ".pt", ".pth", ".bin")
@@ -21,40 +22,50 @@ def embedded_folder() -> Path:
 
 
 @dataclass(frozen=True, slots=True)
+class _Found:
+    """What a name stands for: the bundle's own name (with its variant), its folder, the variant asked for."""
+
+    name: str
+    folder: Path
+    variant: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class ModelStore:
     """Model folders in order of precedence; below each, ComfyUI's folder names (``checkpoints`` and so on).
 
-    A bundle's name is its path below ``checkpoints`` with forward slashes. Links in these folders are followed: the
-    user made them. Names come from workflows: none is looked up that would leave ``checkpoints``. Nothing is cached: a
-    model put there while the program runs is found at the next question.
+    A bundle's name is its path below ``checkpoints`` with forward slashes; ``NAME@VARIANT`` is the bundle NAME with its
+    components in that variant where they have it, unless a bundle is called just that. Links in these folders are
+    followed: the user made them. Names come from workflows: none is looked up that would leave ``checkpoints``. Nothing
+    is cached: a model put there while the program runs is found at the next question.
     """
 
     roots: tuple[Path, ...] = ()
 
     def checkpoints(self) -> list[str]:
-        """The names of all models with text encoder, network and VAE, sorted; the embedded one comes first."""
-        names = {name for root in self.roots for name in _bundles(root / "checkpoints")}
-        return [EMBEDDED_NAME, *sorted(names - {EMBEDDED_NAME})]
+        """The names of all models with text encoder, network and VAE, sorted; the embedded one comes first.
+
+        Each is followed by its names with a variant that changes something. Reads the manifests and nothing else.
+        """
+        found = {name for root in self.roots for name in _bundles(root / "checkpoints")}
+        names = [EMBEDDED_NAME, *sorted(found - {EMBEDDED_NAME})]
+        return list(dict.fromkeys(spelled for name in names for spelled in (name, *self._alternatives(name))))
 
     def resolve(self, name: str) -> str | None:
-        r"""The model that a saved workflow calls ``name``, or None.
+        r"""The model that a saved workflow calls ``name``, with its variant if ``name`` says one, or None.
 
         Without a model of exactly this name, ``sub\mine`` and ``sub/mine.safetensors`` (any suffix of a checkpoint, in
-        any case) mean the bundle ``sub/mine``, which was exported from that file.
+        any case) mean the bundle ``sub/mine``, which was exported from that file; so do they before ``@VARIANT``.
         """
-        try:
-            plain = "/".join(file_guard.split(name))
-        except ValueError:
-            return None
-        return next((found for found in (plain, without_suffix(plain)) if self._folder(found) is not None), None)
+        found = self._find(name)
+        return found.name if found is not None else None
 
     def checkpoint(self, name: str) -> Bundle:
         """The model that ``resolve`` finds; ModelError with the nearest names when there is none."""
-        found = self.resolve(name)
-        folder = self._folder(found) if found is not None else None
-        if folder is None:
+        found = self._find(name)
+        if found is None:
             raise ModelError(f"there is no model {shown(name)}", hint=self.missing_hint(name))
-        return open_bundle(folder)
+        return open_bundle(found.folder, found.variant)
 
     def missing_hint(self, name: str) -> str:
         """What to do about the missing model ``name``: the nearest names, or how to export the file that lies there."""
@@ -69,9 +80,46 @@ class ModelStore:
                     f"{file} is a checkpoint file; this version runs exported models: export its Diffusers folder "
                     f"with `onnxflow export FOLDER -o {file.with_suffix('')}`"
                 )
+        base, _, variant = "/".join(parts).rpartition("@")
+        known = self._without_variant(base)
+        if known is not None:
+            try:
+                variants = read_manifest(known.folder).variants
+            except ModelError as error:
+                return f"the variants of {known.name!r} are not known: {error.message}"
+            return f"the model {known.name!r} has no variant {variant!r}; variants: {', '.join(variants)}"
         searched = ", ".join(str(root / "checkpoints") for root in self.roots) or "no model folder is set, see --models"
         nearest = did_you_mean(without_suffix("/".join(parts)), self.checkpoints(), what="models")
         return f"{nearest} (searched: {searched})"
+
+    def _find(self, name: str) -> _Found | None:
+        """What ``name`` means: a bundle of this name or this name without a suffix, else a variant of such a bundle."""
+        try:
+            plain = "/".join(file_guard.split(name))
+        except ValueError:
+            return None
+        if (found := self._without_variant(plain)) is not None:
+            return found
+        base, _, variant = plain.rpartition("@")
+        known = self._without_variant(base)
+        manifest = _manifest(known.folder) if known is not None else None
+        if known is None or manifest is None or variant not in manifest.variants:
+            return None
+        return _Found(f"{known.name}@{variant}", known.folder, variant)
+
+    def _without_variant(self, plain: str) -> _Found | None:
+        """The bundle of this plain name, or of this name without a suffix."""
+        for name in (plain, without_suffix(plain)):
+            if (folder := self._folder(name)) is not None:
+                return _Found(name, folder)
+        return None
+
+    def _alternatives(self, name: str) -> list[str]:
+        """A bundle's names with a variant, as far as a workflow can use them; none if its manifest is unreadable."""
+        folder = self._folder(name)
+        manifest = _manifest(folder) if folder is not None else None
+        names = [f"{name}@{variant}" for variant in manifest.alternatives] if manifest is not None else []
+        return [spelled for spelled in names if file_guard.is_plain(spelled)]
 
     def _folder(self, name: str) -> Path | None:
         """The bundle of exactly this plain name: the user's before the embedded one."""
@@ -87,6 +135,14 @@ class ModelStore:
 def without_suffix(name: str) -> str:
     """``name`` without the suffix of a checkpoint file, if it has one."""
     return next((name[: -len(s)] for s in CHECKPOINT_SUFFIXES if name.lower().endswith(s)), name)
+
+
+def _manifest(folder: Path) -> Manifest | None:
+    """The manifest of a bundle, or None when it is unreadable: whoever opens the bundle says why."""
+    try:
+        return read_manifest(folder)
+    except ModelError:
+        return None
 
 
 def _bundles(folder: Path) -> Iterator[str]:

@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from fakes import int8_model
 from PIL import Image
 
 ROOT = Path(__file__).parents[2]
@@ -212,7 +213,17 @@ def test_a_model_of_the_users_own(tmp_path: Path) -> None:
     path = quick(tmp_path, n1={"ckpt_name": "mine"})
     for arguments, environment in ((["--models", "m"], {}), ([], {"ONNXFLOW_MODELS": str(tmp_path / "m")})):
         assert onnxflow("run", path, *arguments, cwd=tmp_path, **environment).returncode == 0
-    refused(onnxflow("run", path, cwd=tmp_path), 2, "'mine' not in ['onnxflow-tiny']", "--models")
+    refused(onnxflow("run", path, cwd=tmp_path), 2, "'mine' not in ['onnxflow-tiny'", "--models")
+
+
+def test_a_variant_of_a_model(tmp_path: Path) -> None:
+    int8_model(tmp_path / "m", "mine")
+    path = quick(tmp_path, n1={"ckpt_name": "mine@int8"})
+    done = onnxflow("run", path, "--models", "m", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "text_encoder, unet: int8 on cpu; vae_decoder: fp32 on cpu" in done.stderr
+    done = onnxflow("run", path, "--models", "m", "--set", "1.ckpt_name=mine@int4", cwd=tmp_path)
+    refused(done, 2, "value_not_in_list", "node 1", "the model 'mine' has no variant 'int4'; variants: fp32, int8")
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from onnxflow.errors import ModelError, OnnxflowError
-from onnxflow.models.bundle import is_bundle, open_bundle
+from onnxflow.models.bundle import is_bundle, open_bundle, read_manifest
 
 FILES = {"unet/model.onnx": b"graph", "text_encoder/token_embedding.npy": b"table"}
 
@@ -77,6 +77,65 @@ def test_the_identity_follows_the_manifest_and_what_the_disk_says_of_each_file(t
     found.add(open_bundle(tmp_path / "a").identity)
     found.add(open_bundle(write(tmp_path / "kept", {**manifest(), "license": "MIT"})).identity)
     assert len(found) == 3
+
+
+def with_variants(*names: str) -> dict[str, Any]:
+    """The manifest with a unet in these variants, and a vae_encoder in fp32 only."""
+    document = manifest()
+    unet, files = document["components"]["unet"], document["files"]
+    files |= {f"unet/{name}.onnx": files["unet/model.onnx"] for name in names}
+    document["components"] = {
+        "unet": {**unet, "variants": {name: {"file": f"unet/{name}.onnx", "storage": name} for name in names}},
+        "vae_encoder": unet,
+    }
+    return document
+
+
+def write_variants(folder: Path, *names: str) -> Path:
+    write(folder, with_variants(*names))
+    for name in names:
+        (folder / f"unet/{name}.onnx").write_bytes(FILES["unet/model.onnx"])
+    return folder
+
+
+def test_a_component_is_run_in_the_preferred_variant_where_it_has_it(tmp_path: Path) -> None:
+    write_variants(tmp_path, "int8", "fp32")
+    plain, bundle = open_bundle(tmp_path), open_bundle(tmp_path, "int8")
+    assert [plain.variant_of(name) for name in ("unet", "vae_encoder")] == ["fp32", "fp32"]
+    assert [bundle.variant_of(name) for name in ("unet", "vae_encoder")] == ["int8", "fp32"]
+    assert bundle.graph("unet", bundle.variant_of("unet")) == tmp_path / "unet/int8.onnx"
+    with pytest.raises(ModelError, match="did you mean 'unet'"):
+        bundle.variant_of("une")
+
+
+def test_the_identity_follows_the_preferred_variant(tmp_path: Path) -> None:
+    write_variants(tmp_path, "fp32", "int8")
+    found = [open_bundle(tmp_path, variant) for variant in (None, "fp32", "int8")]
+    assert len({bundle.identity for bundle in found}) == len(set(found)) == 3
+    assert found[2] == open_bundle(tmp_path, "int8")
+
+
+def test_a_variant_that_no_component_has_is_refused_by_naming_those_there_are(tmp_path: Path) -> None:
+    write_variants(tmp_path, "fp32", "int8")
+    with pytest.raises(ModelError, match="no variant 'q4'") as caught:
+        open_bundle(tmp_path, "q4")
+    assert "variants: fp32, int8" in caught.value.render()
+
+
+@pytest.mark.parametrize(
+    ("names", "default", "alternatives"),
+    [
+        (("fp32",), "fp32", ()),
+        (("int8", "fp32"), "fp32", ("int8",)),
+        (("int8", "fp16"), "int8", ("fp16",)),  # the vae_encoder has fp32, and that is its default
+    ],
+)
+def test_without_fp32_the_first_variant_is_the_default(
+    tmp_path: Path, names: tuple[str, ...], default: str, alternatives: tuple[str, ...]
+) -> None:
+    write_variants(tmp_path, *names)
+    assert open_bundle(tmp_path).variant_of("unet") == default
+    assert read_manifest(tmp_path).alternatives == alternatives
 
 
 def test_what_it_does_not_hold_is_named(tmp_path: Path) -> None:
@@ -176,6 +235,7 @@ def changed(path: str, value: Any) -> dict[str, Any]:
         ("text.vocab", 0, "text.vocab is 0"),
         ("text.eos", 600, "text.eos is 600, expected a whole number from 0 to 599"),
         ("tokenizer.lowercase", 1, "tokenizer.lowercase is 1, expected true or false"),
+        ("components.unet.variants", {}, "components.unet.variants is {}, expected an object with at least 1"),
         ("components.unet.variants.fp32.file", 3, "components.unet.variants.fp32.file is 3"),
         ("components.unet.inputs", [], "components.unet.inputs is [], expected an object"),
         ("components.unet.inputs.sample", 5, "components.unet.inputs.sample is 5, expected a list"),

@@ -12,11 +12,16 @@ import pytest
 from onnxflow.errors import ModelError
 from onnxflow.models.store import CHECKPOINT_SUFFIXES, EMBEDDED_NAME, ModelStore, embedded_folder
 
+EMBEDDED = ModelStore().checkpoints()
 
-def write(folder: Path) -> Path:
-    """A bundle without files: the embedded model's manifest with an empty list of them."""
+
+def write(folder: Path, *further: str) -> Path:
+    """A bundle without files: the embedded model's manifest with no files, in fp32 and the unet in further variants."""
     folder.mkdir(parents=True, exist_ok=True)
     document = json.loads((embedded_folder() / "onnxflow.json").read_text("utf-8"))
+    for name, component in document["components"].items():
+        variants = ("fp32", *further) if name == "unet" else ("fp32",)
+        component["variants"] = {v: {"file": f"{name}/{v}.onnx", "storage": "fp16"} for v in variants}
     (folder / "onnxflow.json").write_text(json.dumps({**document, "files": {}}))
     return folder
 
@@ -32,7 +37,7 @@ def test_the_store_names_bundles_by_their_path_below_checkpoints(tmp_path: Path)
     write(tmp_path / "checkpoints" / "sd" / "a")
     (tmp_path / "checkpoints" / "empty").mkdir()
     store = ModelStore((tmp_path, tmp_path / "nowhere"))
-    assert store.checkpoints() == [EMBEDDED_NAME, "b", "sd/a"]
+    assert store.checkpoints() == [*EMBEDDED, "b", "sd/a"]
     assert store.checkpoint("sd/a").root == tmp_path / "checkpoints" / "sd" / "a"
 
 
@@ -77,6 +82,48 @@ def test_the_embedded_model_is_found_by_its_name_and_with_a_suffix(tmp_path: Pat
     assert ModelStore((tmp_path,)).checkpoint(EMBEDDED_NAME).root == mine
 
 
+def test_variants_are_listed_after_their_model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    embedded = write(tmp_path / "tiny", "int8", "q4")
+    monkeypatch.setattr("onnxflow.models.store.embedded_folder", lambda: embedded)
+    write(tmp_path / "checkpoints" / "a", "int8", "no\\name")
+    write(tmp_path / "checkpoints" / "a@int8")
+    write(tmp_path / "checkpoints" / "b")
+    (write(tmp_path / "checkpoints" / "damaged", "int8") / "onnxflow.json").write_text("{")
+    names = [EMBEDDED_NAME, f"{EMBEDDED_NAME}@int8", f"{EMBEDDED_NAME}@q4"]
+    assert ModelStore().checkpoints() == names
+    assert ModelStore((tmp_path,)).checkpoints() == [*names, "a", "a@int8", "b", "damaged"]
+
+
+@pytest.mark.parametrize("name", ["mine@int8", "./mine@int8", "mine.safetensors@int8", "mine.CKPT@int8"])
+def test_a_name_with_a_variant_finds_the_bundle_in_it(tmp_path: Path, name: str) -> None:
+    write(tmp_path / "checkpoints" / "mine", "int8")
+    store = ModelStore((tmp_path,))
+    assert store.resolve(name) == "mine@int8"
+    found = store.checkpoint(name)
+    assert (found.root, found.preferred) == (tmp_path / "checkpoints" / "mine", "int8")
+    assert (found.variant_of("unet"), found.variant_of("vae_encoder")) == ("int8", "fp32")
+    assert store.checkpoint("mine@fp32").variant_of("unet") == "fp32"
+
+
+def test_a_bundle_of_just_that_name_comes_before_a_variant(tmp_path: Path) -> None:
+    write(tmp_path / "checkpoints" / "mine", "int8")
+    literal = write(tmp_path / "checkpoints" / "mine@int8")
+    found = ModelStore((tmp_path,)).checkpoint("mine@int8")
+    assert (found.root, found.preferred) == (literal, None)
+
+
+def test_an_unknown_variant_is_answered_with_those_there_are(tmp_path: Path) -> None:
+    write(tmp_path / "checkpoints" / "mine", "int8")
+    store = ModelStore((tmp_path,))
+    for name in ("mine@int4", "mine.safetensors@int4", "mine@"):
+        assert store.resolve(name) is None
+        assert "the model 'mine' has no variant" in refusal(store, name)
+        assert "variants: fp32, int8" in refusal(store, name)
+    assert "did you mean 'mine@int8'" in refusal(store, "mien@int8")
+    (tmp_path / "checkpoints" / "mine" / "onnxflow.json").write_text("{")
+    assert "the variants of 'mine' are not known: the manifest is not JSON" in refusal(store, "mine@int8")
+
+
 @pytest.mark.parametrize("suffix", ["", *CHECKPOINT_SUFFIXES])
 def test_nothing_outside_checkpoints_is_looked_up(tmp_path: Path, suffix: str, monkeypatch: pytest.MonkeyPatch) -> None:
     root = tmp_path / "models"
@@ -102,8 +149,8 @@ def test_linked_models_and_folders_are_found(tmp_path: Path) -> None:
     (below / "alias").symlink_to(tmp_path / "disk2" / "sd" / "far")
     (below / "linked").symlink_to(tmp_path / "disk2")
     store = ModelStore((tmp_path / "models",))
-    assert store.checkpoints() == [EMBEDDED_NAME, "alias", "linked/sd/far", "near"]
-    assert all(store.checkpoint(name).root == below / name for name in store.checkpoints()[1:])
+    assert store.checkpoints() == [*EMBEDDED, "alias", "linked/sd/far", "near"]
+    assert all(store.checkpoint(name).root == below / name for name in store.checkpoints()[len(EMBEDDED) :])
 
 
 def test_a_loop_of_links_ends_and_hides_nothing(tmp_path: Path) -> None:
@@ -115,16 +162,16 @@ def test_a_loop_of_links_ends_and_hides_nothing(tmp_path: Path) -> None:
     (below / "self").symlink_to(below / "self")
     (below / "gone").symlink_to(tmp_path / "nowhere")
     store = ModelStore((tmp_path,))
-    assert store.checkpoints() == [EMBEDDED_NAME, "z/deep/model"]
+    assert store.checkpoints() == [*EMBEDDED, "z/deep/model"]
     assert store.resolve("b/model") == "b/model"
 
 
 def test_a_folder_that_no_workflow_could_name_is_left_out(tmp_path: Path) -> None:
     for name in ("good", "a\\b", "con", "bytes\udcff"):
         write(tmp_path / "checkpoints" / name)
-    assert ModelStore((tmp_path,)).checkpoints() == [EMBEDDED_NAME, "good"]
+    assert ModelStore((tmp_path,)).checkpoints() == [*EMBEDDED, "good"]
     shutil.rmtree(tmp_path / "checkpoints")
-    assert ModelStore((tmp_path,)).checkpoints() == [EMBEDDED_NAME]
+    assert ModelStore((tmp_path,)).checkpoints() == EMBEDDED
 
 
 def test_the_first_root_wins(tmp_path: Path) -> None:

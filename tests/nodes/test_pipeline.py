@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from fakes import FakeLoader, disk_at, workflow
+from fakes import FakeLoader, disk_at, int8_model, workflow
 
 from onnxflow.engine.cache import ResultCache
 from onnxflow.engine.report import RunReport
@@ -81,6 +81,19 @@ def test_with_a_cache_the_sessions_of_volatile_nodes_stay_open(tmp_path: Path) -
         assert len(cache) == 4, "loader, two prompts, empty latent"
     assert loader.loaded == ["text_encoder", "unet", "vae_decoder"]
     assert [use.component for use in report.sessions] == ["unet", "vae_decoder"]
+
+
+def test_two_variants_of_a_model_are_two_models(tmp_path: Path) -> None:
+    graph = nodes(m={"ckpt_name": "mine@int8"}, d={"vae": ("m2", 2)})
+    graph["m2"] = ("CheckpointLoaderSimple", {"ckpt_name": "mine"})
+    graph["k2"] = (graph["k"][0], {**graph["k"][1], "model": ("m2", 0), "latent_image": ("k", 0)})
+    graph["d"][1]["samples"] = ("k2", 0)
+    loader = FakeLoader()
+    disk = disk_at(tmp_path, int8_model(tmp_path / "models", "mine"))
+    report = run_workflow(workflow(**graph), CATALOG, disk, SessionCache(loader))
+    expected = [("text_encoder", "int8"), ("unet", "int8"), ("unet", "fp32"), ("vae_decoder", "fp32")]
+    assert list(zip(loader.loaded, loader.variants, strict=True)) == expected
+    assert [(use.component, use.variant) for use in report.sessions] == expected
 
 
 def test_cfg_1_asks_the_network_once_a_step_and_denoise_0_not_at_all(tmp_path: Path) -> None:
