@@ -3,7 +3,7 @@
 import json
 import os
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Literal
 
@@ -13,32 +13,36 @@ import torch
 from onnxflow.errors import ModelError, OutputError, UsageError
 from onnxflow.export import components
 from onnxflow.export.components import Component
+from onnxflow.export.int8 import save_quantized
 from onnxflow.export.manifest import FILE_NAME, TOKEN_TABLE, Exported, write_manifest
 from onnxflow.export.parity import max_relative_error
 from onnxflow.export.source import Source, Tokenizer, read_source
-from onnxflow.export.trace import write_graph
+from onnxflow.export.trace import WEIGHTS_FILE, write_graph
 
-Precision = Literal["fp32"]
-LARGEST_ERROR = 1e-4  # relative, against torch on the same weights
+Storage = Literal["fp32", "fp16"]
+PRECISIONS = ("fp32", "int8")
+LARGEST_ERROR = {"fp32": 1e-4, "int8": 1e-1}  # relative, against torch on the same weights
+QUANTIZED = ("text_encoder", "unet")  # decoding in int8 would save little, and shows
 
 
 def export_folder(
     source: Path,
     bundle: Path,
     *,
-    precision: str = "fp32",
+    precisions: Sequence[str] = ("fp32",),
     storage: str = "fp32",
     report: Callable[[str], None] = lambda line: None,
 ) -> None:
     """Export the Stable Diffusion 1.x model in `source` to the folder `bundle`, replacing an older bundle there.
 
-    Storage "fp16" halves the size; the graphs compute in fp32 all the same. UsageError for an unknown precision or
-    storage,
-    ModelError for a source that is no such model or an export that differs from torch, OutputError if `bundle` cannot
-    be written.
+    Storage "fp16" halves the size; the graphs compute in fp32 all the same. Precision "int8" adds a second graph of the
+    text encoder and of the UNet with int8 weights; "fp32" is always there. UsageError for an unknown precision or
+    storage, ModelError for a source that is no such model or an export that differs from torch, OutputError if `bundle`
+    cannot be written.
     """
-    if precision != "fp32":
-        raise UsageError(f"unknown precision {precision!r}", hint="this version exports fp32")
+    unknown = [precision for precision in precisions if precision not in PRECISIONS]
+    if unknown:
+        raise UsageError(f"unknown precision {unknown[0]!r}", hint="this version exports fp32 and int8")
     if storage not in ("fp32", "fp16"):
         raise UsageError(f"unknown storage {storage!r}", hint="choose fp32 or fp16")
     _check_target(source, bundle)
@@ -47,7 +51,7 @@ def export_folder(
     temporary = bundle.with_name(f".{bundle.name}.{os.getpid()}.part")
     try:
         temporary.mkdir(parents=True)
-        _write_bundle(model, temporary, "fp32", "fp16" if storage == "fp16" else "fp32", report)
+        _write_bundle(model, temporary, "int8" in precisions, "fp16" if storage == "fp16" else "fp32", report)
         _replace(temporary, bundle)
     except OSError as error:
         raise OutputError(f"cannot write the bundle: {error.strerror or error}", where=str(bundle)) from error
@@ -67,27 +71,45 @@ def _check_target(source: Path, bundle: Path) -> None:
         )
 
 
-def _write_bundle(
-    model: Source, folder: Path, precision: Precision, storage: Literal["fp32", "fp16"], report: Callable[[str], None]
-) -> None:
+def _write_bundle(model: Source, folder: Path, int8: bool, storage: Storage, report: Callable[[str], None]) -> None:
     exported = []
     for component in _components(model):
+        if int8 and component.name in QUANTIZED:  # of the weights as they are, before they are rounded for storage
+            exported.append(_write_int8(component, folder, report))
         if storage == "fp16":
             _round_to_half(component)
         file = f"{component.name}/model.onnx"
         write_graph(component, folder / file, storage)
-        error = max_relative_error(component, folder / file)
-        report(f"{component.name}: {(folder / file).stat().st_size / 1e6:.1f} MB, at most {error:.1e} from torch")
-        if not error <= LARGEST_ERROR:
-            raise ModelError(
-                f"the exported {component.name} differs from torch by {error:.1e}, allowed is {LARGEST_ERROR:.0e}",
-                hint="this is a defect of the export: please report it with the model's name",
-            )
-        exported.append(Exported(component, precision, storage, file, error))
+        exported.append(_measured(component, "fp32", storage, folder, file, report))
     table = model.text_encoder.embeddings.token_embedding.weight.detach().numpy()
     np.save(folder / TOKEN_TABLE, table.astype(np.float16 if storage == "fp16" else np.float32))
     _write_tokenizer(folder / "tokenizer", model.tokenizer)
     write_manifest(folder, model, exported)
+
+
+def _write_int8(component: Component, folder: Path, report: Callable[[str], None]) -> Exported:
+    whole, file = folder / component.name / "whole.onnx", f"{component.name}/model.int8.onnx"
+    write_graph(component, whole, "fp32")
+    save_quantized(whole, folder / file)
+    whole.unlink()
+    (whole.parent / WEIGHTS_FILE).unlink(missing_ok=True)
+    return _measured(component, "int8", "int8", folder, file, report)
+
+
+def _measured(
+    component: Component, precision: str, storage: str, folder: Path, file: str, report: Callable[[str], None]
+) -> Exported:
+    """The component as written, compared with torch; ModelError when it differs by more than its precision may."""
+    error = max_relative_error(component, folder / file)
+    size = (folder / file).stat().st_size / 1e6
+    report(f"{component.name}, {precision}: {size:.1f} MB, at most {error:.1e} from torch")
+    if not error <= LARGEST_ERROR[precision]:
+        raise ModelError(
+            f"the exported {component.name} differs from torch by {error:.1e}, {precision} may by "
+            f"{LARGEST_ERROR[precision]:.0e}",
+            hint="this is a defect of the export: please report it with the model's name",
+        )
+    return Exported(component, precision, storage, file, error)
 
 
 def _components(model: Source) -> list[Component]:

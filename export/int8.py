@@ -9,6 +9,8 @@ Weights of MatMuls are stored unsigned with zero point 128: products of two unsi
 without VNNI, as those of a signed and an unsigned byte do.
 """
 
+from pathlib import Path
+
 import numpy as np
 import onnx
 from numpy.typing import NDArray
@@ -119,8 +121,6 @@ def _large(name: str, weights: dict[str, NDArray[np.generic]]) -> bool:
     return name in weights and weights[name].size >= SMALLEST and not name.endswith(KEPT)
 
 
-def save_quantized(source: str, target: str) -> None:
-    """Quantise a file with inline fp32 weights into another."""
-    model = quantize(onnx.load(source))
-    with open(target, "wb") as file:
-        file.write(model.SerializeToString(deterministic=True))
+def save_quantized(source: Path, target: Path) -> None:
+    """Quantise a file with fp32 weights into another; its weights are inline, so it must end below 2 GiB."""
+    target.write_bytes(quantize(onnx.load(source)).SerializeToString(deterministic=True))

@@ -30,6 +30,7 @@ class Exported:
 
 def write_manifest(bundle: Path, source: Source, exported: list[Exported]) -> None:
     """Write the manifest of a folder that is otherwise complete; the same folder gives the same bytes."""
+    names = dict.fromkeys(part.component.name for part in exported)
     content = {
         "format": FORMAT,
         "name": source.name,
@@ -48,7 +49,7 @@ def write_manifest(bundle: Path, source: Source, exported: list[Exported]) -> No
             "merges": "tokenizer/merges.txt",
             "lowercase": source.tokenizer.lowercase,
         },
-        "components": {part.component.name: _component(part) for part in exported},
+        "components": {name: _component([part for part in exported if part.component.name == name]) for name in names},
         "files": _files(bundle),
         "tools": {"python": platform.python_version(), **{tool: version(tool) for tool in _TOOLS}},
     }
@@ -75,7 +76,9 @@ def _text(source: Source) -> Mapping[str, int | str]:
     }
 
 
-def _component(part: Exported) -> dict[str, object]:
+def _component(parts: list[Exported]) -> dict[str, object]:
+    """One component in all its precisions."""
+    component = parts[0].component
     return {
         "variants": {
             part.precision: {
@@ -83,9 +86,10 @@ def _component(part: Exported) -> dict[str, object]:
                 "storage": part.storage,
                 "max_relative_error": float(f"{part.max_relative_error:.2g}"),
             }
+            for part in parts
         },
-        "inputs": {name: list(dims) for name, dims in part.component.inputs.items()},
-        "outputs": {name: list(dims) for name, dims in part.component.outputs.items()},
+        "inputs": {name: list(dims) for name, dims in component.inputs.items()},
+        "outputs": {name: list(dims) for name, dims in component.outputs.items()},
     }
 
 

@@ -1,5 +1,5 @@
-"""Scenes and landscapes to English: many phrasings of the same picture, so that the model listens to words rather than to one
-template."""
+"""Scenes and landscapes to English: many phrasings of the same picture, so that the model listens to words rather
+than to one template."""
 
 from collections.abc import Sequence
 

@@ -86,6 +86,31 @@ class UnetRecipe:
 
 
 @dataclass(frozen=True, slots=True)
+class LoraRecipe:
+    """Shape and training of the low-rank adaptation."""
+
+    rank: int
+    pool: int
+    steps: int
+    batch: int
+    learning_rate: float
+    seed_offset: int
+
+
+@dataclass(frozen=True, slots=True)
+class ControlnetRecipe:
+    """Shape and training of the network that follows edges; channels are those of its picture's encoder."""
+
+    channels: tuple[int, ...]
+    pool: int
+    steps: int
+    batch: int
+    learning_rate: float
+    caption_dropout: float
+    seed_offset: int
+
+
+@dataclass(frozen=True, slots=True)
 class EvaluationRecipe:
     """How the finished model is judged."""
 
@@ -114,6 +139,8 @@ class Recipe:
     decoder: DecoderRecipe
     text: TextRecipe
     unet: UnetRecipe
+    lora: LoraRecipe
+    controlnet: ControlnetRecipe
     evaluation: EvaluationRecipe
     machine: MachineRecipe
 
@@ -128,6 +155,8 @@ def read_recipe(path: Path = RECIPE) -> Recipe:
         decoder=_section(DecoderRecipe, table, "decoder"),
         text=_section(TextRecipe, table, "text"),
         unet=_section(UnetRecipe, table, "unet"),
+        lora=_section(LoraRecipe, table, "lora"),
+        controlnet=_section(ControlnetRecipe, table, "controlnet"),
         evaluation=_section(EvaluationRecipe, table, "evaluation"),
         machine=_section(MachineRecipe, table, "machine"),
     )

@@ -37,8 +37,8 @@ def noise_of(x: Tensor, v: Tensor, t: Tensor) -> Tensor:
 def loss_weights(gamma: float) -> Tensor:
     """min(SNR + 1, gamma) / (SNR + 1) for every step, [1000]: the weight on the velocity's error.
 
-    It is an error of x_0 weighted by min(SNR + 1, gamma): like min-SNR (Hang et al. 2023, section 3.4), but the noisiest
-    steps, where the caption is all there is to go by, count in full.
+    It is an error of x_0 weighted by min(SNR + 1, gamma): like min-SNR (Hang et al. 2023, section 3.4), but the
+    noisiest steps, where the caption is all there is to go by, count in full.
     """
     share = signal_shares()
     ratio = 1 / (1 - share)  # SNR + 1

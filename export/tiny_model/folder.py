@@ -4,13 +4,16 @@ import json
 import shutil
 from pathlib import Path
 
-from diffusers import AutoencoderKL, UNet2DConditionModel
+from diffusers import AutoencoderKL, ControlNetModel, UNet2DConditionModel
+from safetensors.torch import save_file
 from transformers import CLIPTextModel
 
 from onnxflow.export.tiny_model.diffusion import BETA_END, BETA_START, STEPS
 from onnxflow.export.tiny_model.tokenizer import LENGTH, Tokenizer
+from onnxflow.export.tiny_model.training import write_atomically
 
 NAME = "onnxflow-tiny"
+CONTROLNET_FILE = "onnxflow-tiny-edges.safetensors"
 
 
 def save_folder(
@@ -68,6 +71,13 @@ def save_folder(
     )
     shutil.rmtree(folder, ignore_errors=True)
     temporary.rename(folder)
+
+
+def save_controlnet(path: Path, network: ControlNetModel) -> None:
+    """Write a ControlNet's weights in fp16 under Diffusers' names, with its configuration in the file's metadata."""
+    weights = {name: value.detach().half().contiguous() for name, value in network.state_dict().items()}
+    config = json.dumps(dict(network.config), sort_keys=True)
+    write_atomically(path, lambda part: save_file(weights, part, {"format": "pt", "config": config}))
 
 
 def _write(path: Path, content: dict[str, object]) -> None:

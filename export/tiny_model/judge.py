@@ -224,7 +224,7 @@ def _see_patch(pixels: Floats, away: Floats, patch: NDArray[np.bool_]) -> list[S
 
 
 def _inner(pixels: Floats, patch: NDArray[np.bool_], core: NDArray[np.bool_]) -> NDArray[np.bool_] | None:
-    """The part of a patch that has a colour of its own and does not touch the patch's outer edge; None if there is none.
+    """The part of a patch that has a colour of its own and does not touch the patch's outer edge, if there is one.
     `core` is the patch without its soft edge."""
     palette = np.array([PALETTE[name] for name in COLOURS], np.float32)
     inside = pixels[core]

@@ -1,6 +1,7 @@
 """The second, small task: landscapes under a sky, with a house, a tree or nothing in them.
 
-They are there to be changed: the same hill by night (image to image), or with a tree where the house stood (inpainting).
+They are there to be changed: the same hill by night (image to image), or with a tree where the house stood
+(inpainting).
 """
 
 import zlib

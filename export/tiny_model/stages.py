@@ -9,25 +9,20 @@ from numpy.typing import NDArray
 from onnxflow.export.folder import export_folder
 from onnxflow.export.tiny_model.autoencoder import train_autoencoder
 from onnxflow.export.tiny_model.config import Recipe
+from onnxflow.export.tiny_model.controlnet import train_controlnet
 from onnxflow.export.tiny_model.crew import ALONE, Crew
 from onnxflow.export.tiny_model.decoder import train_decoder
-from onnxflow.export.tiny_model.evaluate import (
-    Networks,
-    autoencoder_ceiling,
-    contact_sheet,
-    count_right,
-    count_right_landscapes,
-    draw_prompts,
-    held_out_landscapes,
-    held_out_prompts,
-)
-from onnxflow.export.tiny_model.folder import save_folder
+from onnxflow.export.tiny_model.evaluate import Networks, autoencoder_ceiling, draw_prompts
+from onnxflow.export.tiny_model.folder import CONTROLNET_FILE, save_controlnet, save_folder
+from onnxflow.export.tiny_model.lora import train_lora
 from onnxflow.export.tiny_model.progress import Log, open_log
+from onnxflow.export.tiny_model.prompts import held_out_landscapes, held_out_prompts
+from onnxflow.export.tiny_model.score import contact_sheet, count_right, count_right_landscapes
 from onnxflow.export.tiny_model.text import make_tokenizer, train_text_encoder
 from onnxflow.export.tiny_model.training import write_atomically
 from onnxflow.export.tiny_model.unet import train_unet
 
-STAGES = ("autoencoder", "decoder", "text", "unet", "export", "evaluate")
+STAGES = ("autoencoder", "decoder", "text", "unet", "lora", "controlnet", "export", "evaluate")
 
 
 def run(recipe: Recipe, folder: Path, last: str = STAGES[-1], crew: Crew = ALONE) -> None:
@@ -45,10 +40,20 @@ def run(recipe: Recipe, folder: Path, last: str = STAGES[-1], crew: Crew = ALONE
     if last == "text":
         return
     unet = train_unet(recipe, autoencoder, encoder, tokenizer, folder, log, crew)
-    if last == "unet" or not crew.leads:
+    if last == "unet":
+        return
+    train_lora(recipe, autoencoder, encoder, tokenizer, unet, folder, log, crew)
+    if last == "lora":
+        return
+    controlnet = train_controlnet(recipe, autoencoder, encoder, tokenizer, unet, folder, log, crew)
+    if last == "controlnet" or not crew.leads:
         return
     save_folder(folder / "diffusers", autoencoder, encoder, tokenizer, unet)
-    export_folder(folder / "diffusers", folder / "bundle", storage="fp16", report=log)
+    save_controlnet(folder / CONTROLNET_FILE, controlnet)
+    export_folder(folder / "diffusers", folder / "bundle", precisions=("fp32", "int8"), storage="fp16", report=log)
+    export_folder(
+        folder / "diffusers", folder / "checkpoints" / "reference", report=log
+    )  # what the others are judged by
     if last == "export":
         return
     _evaluate(recipe, Networks(autoencoder, encoder, tokenizer, unet), folder, log)

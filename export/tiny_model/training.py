@@ -46,7 +46,8 @@ def train(
     """Train a stage to its end (or to step `stop_at`) and return the network, with averaged weights if it has an `ema`
     rate.
 
-    `loss` is that of this member's share of the batch of a step. ValueError if the checkpoint was made with another recipe; FloatingPointError if the loss is no longer a number.
+    `loss` is that of this member's share of the batch of a step. ValueError if the checkpoint was made with another
+    recipe; FloatingPointError if the loss is no longer a number.
     """
     average = {name: value.clone() for name, value in stage.network.state_dict().items()} if stage.ema else None
     first = _resume(stage, average, log)
@@ -84,8 +85,8 @@ def cosine(steps: int, warmup: int = 1) -> Callable[[int], float]:
 
 
 def flat_then_falling(steps: int, warmup: int, falling: float) -> Callable[[int], float]:
-    """Learning-rate factor: a linear warm-up, one, and over the last `falling` (a share of all steps) a straight line to
-    zero."""
+    """Learning-rate factor: a linear warm-up, one, and over the last `falling` (a share of all steps) a straight line
+    to zero."""
 
     def rate(step: int) -> float:
         return min(1.0, (step + 1) / warmup, (steps - step) / (falling * steps))

@@ -5,6 +5,7 @@ of copying its input to half a percent. Measured after 750 steps, mean square er
 instead of 1.6.
 """
 
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -58,18 +59,17 @@ def train_unet(
     network = build_unet(recipe).to(memory_format=torch.channels_last)
     pool = make_pool(recipe, autoencoder, folder / "pool", log, crew)
     told = Captions(encoder, tokenizer, pool.captions)
-    weights = loss_weights(shape.gamma)
     part = crew.share(shape.batch)
 
     def loss(step: int) -> Tensor:
         rng = step_randomness(seed, step)
         chosen = rng.integers(len(pool.captions), size=shape.batch)
-        t = torch.from_numpy((STEPS * rng.random(shape.batch) ** shape.time_power).astype(int)).clamp(max=STEPS - 1)
-        noise = torch.randn((shape.batch, *pool.latents.shape[1:]))[part]
         states = told.states(chosen, rng, shape.caption_dropout, part)
-        latents, t = pool.latents[chosen[part]], t[part]
-        guess = network(add_noise(latents, noise, t), t, encoder_hidden_states=states).sample
-        return (weights[t] * ((guess - velocity(latents, noise, t)) ** 2).mean((1, 2, 3))).mean()
+
+        def predict(x: Tensor, t: Tensor) -> Tensor:
+            return network(x, t, encoder_hidden_states=states).sample
+
+        return velocity_loss(recipe, predict, pool.latents[chosen], rng, part)
 
     optimiser = torch.optim.AdamW(network.parameters(), lr=shape.learning_rate, weight_decay=1e-2)
     depends = repr((recipe.seed, recipe.data, recipe.text.hidden, shape))
@@ -77,6 +77,26 @@ def train_unet(
     stage = Stage("unet", folder / "unet.pt", depends, network, optimiser, rate, shape.steps, shape.ema)
     train(stage, loss, log, recipe.machine.checkpoint_every, stop_at, crew)
     return network.to(memory_format=torch.contiguous_format)
+
+
+def velocity_loss(
+    recipe: Recipe,
+    predict: Callable[[Tensor, Tensor], Tensor],
+    latents: Tensor,
+    rng: np.random.Generator,
+    part: slice,
+) -> Tensor:
+    """Weighted mean square error of the velocity that `predict(x_t, t)` gives for a batch's `part`, at random times.
+
+    `latents` [b, 4, h, w] are those of the whole batch, for which times and noise are drawn, so that the step does not
+    depend on how many workers divide it.
+    """
+    shape = recipe.unet
+    t = torch.from_numpy((STEPS * rng.random(len(latents)) ** shape.time_power).astype(int)).clamp(max=STEPS - 1)[part]
+    noise = torch.randn_like(latents)[part]
+    clean = latents[part]
+    error = predict(add_noise(clean, noise, t), t) - velocity(clean, noise, t)
+    return (loss_weights(shape.gamma)[t] * (error**2).mean((1, 2, 3))).mean()
 
 
 class Captions:

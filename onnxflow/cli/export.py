@@ -14,6 +14,12 @@ def export(
     storage: Annotated[
         str, typer.Option(help="How weights are stored: fp32, or fp16 (half the size, still computed in fp32).")
     ] = "fp32",
+    precision: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="int8 adds text encoder and UNet with int8 weights to fp32, which is always there (repeatable)."
+        ),
+    ] = None,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress.")] = False,
 ) -> None:
     """Turn a Stable Diffusion 1.x model into an ONNX bundle that `onnxflow run` reads. PyTorch is needed here only."""
@@ -35,5 +41,5 @@ def export(
         if not quiet:
             typer.echo(line, err=True)
 
-    export_folder(folder, output, storage=storage, report=report)
+    export_folder(folder, output, storage=storage, precisions=precision or ["fp32"], report=report)
     print(output)
