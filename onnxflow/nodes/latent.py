@@ -1,7 +1,8 @@
-"""Simple nodes on latents: EmptyLatentImage, LatentMultiply."""
+"""Simple nodes on latents: EmptyLatentImage, LatentMultiply, SetLatentNoiseMask."""
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Annotated
 
 import numpy as np
@@ -9,7 +10,7 @@ import numpy as np
 from onnxflow.errors import MemoryLimitError
 from onnxflow.nodes.spec import node
 from onnxflow.nodes.widgets import Float, Int
-from onnxflow.values import Latent
+from onnxflow.values import Latent, Mask
 
 Size = Annotated[int, Int(min=16, max=16384, step=8)]
 Batch = Annotated[int, Int(min=1, max=4096)]
@@ -34,3 +35,12 @@ def latent_multiply(
 ) -> Latent:
     """The latent times ``multiplier``; its noise mask and batch indices stay."""
     return samples.with_samples(samples.samples * np.float32(multiplier))
+
+
+@node("SetLatentNoiseMask", category="latent/inpaint", display_name="Set Latent Noise Mask")
+def set_latent_noise_mask(samples: Latent, mask: Mask) -> Latent:
+    """The latent with ``mask``, instead of any it had: sampling draws where it is 1 and keeps the latent where it is 0.
+
+    The mask keeps its own size; sampling brings it to the latent's.
+    """
+    return replace(samples, noise_mask=mask)

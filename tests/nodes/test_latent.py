@@ -43,3 +43,12 @@ def test_latent_multiply_is_float32_and_keeps_the_rest() -> None:
     assert np.array_equal(found.samples, (values.astype(np.float64) * 1.2999999523162842).astype(np.float32))
     assert (found.noise_mask, found.batch_index, found.extras) == (mask, (7,), {"type": "audio"})
     assert given.samples[0, 0, 0, 0] == 1
+
+
+def test_set_latent_noise_mask_replaces_the_mask_and_keeps_the_rest() -> None:
+    old, new = Mask(np.ones((1, 2, 2), np.float32)), Mask(np.zeros((3, 16, 8), np.float32))
+    given = Latent(np.ones((1, 4, 2, 1), np.float32), noise_mask=old, batch_index=(7,), extras={"type": "audio"})
+    found = latent.set_latent_noise_mask.function(samples=given, mask=new)
+    assert found.samples is given.samples
+    assert (found.noise_mask, found.batch_index, found.extras) == (new, (7,), {"type": "audio"})
+    assert given.noise_mask is old
