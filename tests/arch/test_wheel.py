@@ -56,7 +56,8 @@ def test_wheel_holds_the_embedded_model_and_the_workflows(wheel: zipfile.ZipFile
     ]
     assert {f"onnxflow/assets/{path.relative_to(ROOT / 'onnxflow' / 'assets')}" for path in assets} <= names
     assert any(name.startswith("onnxflow/assets/") and name.endswith(".onnx") for name in names)
-    assert {"onnxflow/workflows/txt2img.json", "onnxflow/workflows/img2img.json", "onnxflow/py.typed"} <= names
+    assert {f"onnxflow/workflows/{path.name}" for path in (ROOT / "workflows").glob("*.json")} <= names
+    assert {"onnxflow/workflows/txt2img.json", "onnxflow/py.typed"} <= names
 
 
 def test_wheel_holds_nothing_else(wheel: zipfile.ZipFile) -> None:

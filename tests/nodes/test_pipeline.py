@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import PIL.Image
 import pytest
 from fakes import FakeLoader, disk_at, int8_model, workflow
 
@@ -13,9 +14,11 @@ from onnxflow.engine.cache import ResultCache
 from onnxflow.engine.report import RunReport
 from onnxflow.engine.run import run_workflow
 from onnxflow.errors import InputError
+from onnxflow.models.disk import example_folder
 from onnxflow.nodes.catalog import builtin_catalog
 from onnxflow.nodes.vae import cropped
 from onnxflow.providers.session import SessionCache
+from onnxflow.workflow.read import read_workflow, workflow_from_document
 
 CATALOG = builtin_catalog()
 
@@ -94,6 +97,20 @@ def test_two_variants_of_a_model_are_two_models(tmp_path: Path) -> None:
     expected = [("text_encoder", "int8"), ("unet", "int8"), ("unet", "fp32"), ("vae_decoder", "fp32")]
     assert list(zip(loader.loaded, loader.variants, strict=True)) == expected
     assert [(use.component, use.variant) for use in report.sessions] == expected
+
+
+def test_the_shipped_inpainting_redraws_what_is_transparent_and_keeps_the_rest(tmp_path: Path) -> None:
+    document = dict(read_workflow(Path(__file__).parents[2] / "workflows" / "inpaint.json").document)
+    document["d"] = {"class_type": "VAEDecode", "inputs": {"samples": ["8", 0], "vae": ["1", 2]}}
+    document["s"] = {"class_type": "SaveImage", "inputs": {"images": ["d", 0], "filename_prefix": "before"}}
+    report = run_workflow(workflow_from_document(document), CATALOG, disk_at(tmp_path), SessionCache(FakeLoader()))
+    pictures = {saved.path.name: image for saved, image in zip(report.saved, report.images, strict=True)}
+    before, after = pictures["before_00001_.png"], pictures["onnxflow_inpaint_00001_.png"]
+    with PIL.Image.open(example_folder() / "landscape.png") as picture:
+        transparent = np.asarray(picture.getchannel("A")) == 0
+    assert before.shape[:2] == after.shape[:2] == transparent.shape
+    assert np.array_equal(before[~transparent], after[~transparent])
+    assert (before != after).any(axis=2)[transparent].mean() > 0.99
 
 
 def test_cfg_1_asks_the_network_once_a_step_and_denoise_0_not_at_all(tmp_path: Path) -> None:
