@@ -1,7 +1,7 @@
 # `make` lists what there is. The environments are made by pip alone, on Python 3.11 or newer (PYTHON=... names another).
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help demo dev test test-full lint types imports test-runtime test-export test-lowest test-arm bench-engine bench-sampling bench-start tiny-model compatibility wheel constraints clean
+.PHONY: help demo dev test test-full lint types imports test-runtime test-export test-lowest test-arm bench-engine bench-sampling bench-start bench-quality tiny-model ship-tiny-model compatibility wheel constraints clean
 .NOTPARALLEL:
 # A folder called onnxflow/ lies here: with this set, `python -m ...` still finds the installed package.
 export PYTHONSAFEPATH := 1
@@ -40,6 +40,9 @@ test-lowest: .venv-lowest/linked ## the tests of the runtime with the oldest ver
 test-arm: .venv-test/linked ## draw the demo picture as a Raspberry Pi would, with real ARM wheels (Debian on x86-64)
 	scripts/test-arm .venv-test
 
+ship-tiny-model: .venv-test/linked ## put what tiny-model made into the package
+	scripts/ship-tiny-model build/tiny-model
+
 compatibility: .venv-test/linked ## write docs/compatibility.md from the node catalog
 	.venv-test/bin/python scripts/compatibility.py docs/compatibility.md
 
@@ -51,6 +54,9 @@ bench-sampling: .venv-test/linked ## what sampling costs outside the network
 
 bench-start: .venv-test/linked ## seconds and memory from the start of the process to the picture
 	.venv-test/bin/python tests/bench/start.py
+
+bench-quality: .venv-test/linked ## what the embedded model draws right, in every precision (minutes)
+	.venv-test/bin/python tests/bench/quality.py
 
 tiny-model: .venv-export/linked ## train the embedded model anew (hours; resumes where it stopped)
 	OMP_WAIT_POLICY=passive .venv-export/bin/python -m onnxflow.export.tiny_model

@@ -16,7 +16,7 @@ from onnxflow.export.tiny_model.scenes import held_out_scene
 from onnxflow.export.tiny_model.score import Share, count_right
 from onnxflow.export.tiny_model.text import text_states
 from onnxflow.export.tiny_model.tokenizer import Tokenizer
-from onnxflow.export.tiny_model.unet import guided
+from onnxflow.export.tiny_model.unet import guided, told_unet
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +41,7 @@ def draw_prompts(
     for start in range(0, len(prompts), batch):
         told = text_states(networks.encoder, networks.tokenizer, prompts[start : start + batch])
         noise = torch.randn((len(told), 4, size, size), generator=generator)
-        latents = draw(guided(networks.unet, told, nothing, settings.guidance), noise, settings.steps)
+        latents = draw(guided(told_unet(networks.unet), told, nothing, settings.guidance), noise, settings.steps)
         pictures.append(decode(networks.autoencoder, latents))
     return np.concatenate(pictures)
 

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from diffusers import ControlNetModel
 from numpy.typing import NDArray
 
 from onnxflow.export.folder import export_folder
@@ -13,6 +14,7 @@ from onnxflow.export.tiny_model.controlnet import train_controlnet
 from onnxflow.export.tiny_model.crew import ALONE, Crew
 from onnxflow.export.tiny_model.decoder import train_decoder
 from onnxflow.export.tiny_model.evaluate import Networks, autoencoder_ceiling, draw_prompts
+from onnxflow.export.tiny_model.extras import judge_controlnet, judge_lora
 from onnxflow.export.tiny_model.folder import CONTROLNET_FILE, save_controlnet, save_folder
 from onnxflow.export.tiny_model.lora import train_lora
 from onnxflow.export.tiny_model.progress import Log, open_log
@@ -56,14 +58,14 @@ def run(recipe: Recipe, folder: Path, last: str = STAGES[-1], crew: Crew = ALONE
     )  # what the others are judged by
     if last == "export":
         return
-    _evaluate(recipe, Networks(autoencoder, encoder, tokenizer, unet), folder, log)
+    _evaluate(recipe, Networks(autoencoder, encoder, tokenizer, unet), controlnet, folder, log)
 
 
 def _silent(line: str) -> None:
     """A log for members that do not lead."""
 
 
-def _evaluate(recipe: Recipe, networks: Networks, folder: Path, log: Log) -> None:
+def _evaluate(recipe: Recipe, networks: Networks, controlnet: ControlNetModel, folder: Path, log: Log) -> None:
     lines = []
     ceiling, decibels = autoencoder_ceiling(recipe, networks.autoencoder, recipe.evaluation.prompts)
     lines.append(f"autoencoder: {decibels:.1f} dB, all right {ceiling['all_right']}")
@@ -77,6 +79,8 @@ def _evaluate(recipe: Recipe, networks: Networks, folder: Path, log: Log) -> Non
     pictures = _draw_sheet(recipe, networks, [text for _, text in landscapes], folder / "landscapes")
     shares = count_right_landscapes(pictures, [landscape for landscape, _ in landscapes])
     lines += [f"landscapes, {name}: {share}" for name, share in shares.items()]
+    lines += judge_lora(recipe, networks, folder, min(count, 32))
+    lines += judge_controlnet(recipe, networks, controlnet, folder, min(count, 32))
     for line in lines:
         log(line)
     write_atomically(folder / "report.txt", lambda path: _write_lines(path, lines))

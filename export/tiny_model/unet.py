@@ -24,6 +24,8 @@ from onnxflow.export.tiny_model.text import text_states
 from onnxflow.export.tiny_model.tokenizer import Tokenizer
 from onnxflow.export.tiny_model.training import Stage, flat_then_falling, step_randomness, train
 
+Told = Callable[[Tensor, Tensor, Tensor], Tensor]  # (x_t [b, 4, h, w], t [b], states [b, s, d]) -> velocity
+
 
 def build_unet(recipe: Recipe) -> UNet2DConditionModel:
     """The untrained network, of Stable Diffusion's class."""
@@ -116,14 +118,21 @@ class Captions:
         return torch.where(dropped[:, None, None], self._nothing, states)
 
 
-def guided(network: UNet2DConditionModel, told: Tensor, nothing: Tensor, guidance: float) -> Noise:
-    """The noise by classifier-free guidance (Ho and Salimans 2022, eq. 6): nothing + guidance * (told - nothing)."""
+def told_unet(network: UNet2DConditionModel) -> Told:
+    """A denoiser as a function (x_t, t, states) -> velocity."""
 
-    def predict(x: Tensor, t: Tensor) -> Tensor:
-        both = network(
-            x.repeat(2, 1, 1, 1), t.repeat(2), encoder_hidden_states=torch.cat([nothing.expand_as(told), told])
-        )
-        without, with_text = both.sample.chunk(2)
-        return noise_of(x, without + guidance * (with_text - without), t)
+    def predict(x: Tensor, t: Tensor, states: Tensor) -> Tensor:
+        return network(x, t, encoder_hidden_states=states).sample
 
     return predict
+
+
+def guided(predict: Told, told: Tensor, nothing: Tensor, guidance: float) -> Noise:
+    """The noise by classifier-free guidance (Ho and Salimans 2022, eq. 6): nothing + guidance * (told - nothing)."""
+
+    def noise(x: Tensor, t: Tensor) -> Tensor:
+        both = predict(x.repeat(2, 1, 1, 1), t.repeat(2), torch.cat([nothing.expand_as(told), told]))
+        without, with_text = both.chunk(2)
+        return noise_of(x, without + guidance * (with_text - without), t)
+
+    return noise
