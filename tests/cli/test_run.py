@@ -150,7 +150,7 @@ def test_what_is_no_workflow(tmp_path: Path, content: bytes, words: str) -> None
 @pytest.mark.parametrize(
     ("node", "inputs", "words"),
     [
-        ("n1", {"ckpt_name": "onnxflow-tinny"}, ["value_not_in_list", "node 1", "did you mean 'onnxflow-tiny'?"]),
+        ("n1", {"ckpt_name": "onnxflow-tinny"}, ["value_not_in_list", "node 1", "did you mean 'onnxflow-tiny'"]),
         ("n4", {"width": 7}, ["value_smaller_than_min", "node 4", "from 16 to 16384"]),
         ("n4", {"width": "wide"}, ["invalid_input_type", "'wide'"]),
         ("n5", {"cfg": float("nan")}, ["invalid_input_type", "finite"]),
