@@ -93,8 +93,8 @@ def _member(rank: int, count: int, meeting: Path, work: Callable[..., None], arg
     )
     try:
         work(*arguments, Crew(rank, count))
-    except (KeyboardInterrupt, RuntimeError):
-        if rank == 0:
+    except (KeyboardInterrupt, RuntimeError, ValueError):
+        if rank == 0:  # who says what all members see: a recipe that makes no sense, or that another one is gone
             raise
     finally:
         dist.destroy_process_group()

@@ -8,71 +8,10 @@ torch = pytest.importorskip("torch")
 from onnxflow.export.tiny_model.__main__ import main
 from onnxflow.models.bundle import open_bundle
 
-MINIATURE = """
-seed = 1
-[data]
-size = 128
-pool = 6
-two_objects = 0.3
-jitter = 0.01
-[autoencoder]
-channels = [12, 12, 12, 12]
-groups = 2
-layers = 1
-pool = 4
-wild = 0.5
-phases = [[32, 2, 2], [64, 1, 1]]
-start_spread = 0.1
-learning_rate = 1e-3
-gradient_weight = 0.5
-kl_weight = 1e-3
-seed_offset = 1
-[decoder]
-pool = 4
-wild = 0.5
-phases = [[64, 2, 2]]
-rounds = 2
-learning_rate = 1e-3
-noise = 0.05
-gradient_weight = 0.5
-seed_offset = 2
-[text]
-vocabulary = 560
-hidden = 16
-layers = 1
-heads = 2
-steps = 2
-batch = 4
-learning_rate = 1e-3
-seed_offset = 3
-[unet]
-channels = [8, 8, 16]
-layers = 1
-heads = 2
-groups = 4
-batch = 2
-learning_rate = 1e-3
-warmup = 1
-ema = 0.9
-caption_dropout = 0.1
-phases = [[0.2, 1], [5.0, 1]]
-cycles = [1, 1]
-time_power = 0.7
-seed_offset = 4
-[evaluation]
-prompts = 3
-steps = 2
-guidance = 3.0
-seed_offset = 5
-[machine]
-threads = 1
-checkpoint_every = 1000.0
-"""
 
-
-def test_the_whole_recipe_in_miniature(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_whole_recipe_in_miniature(miniature: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     recipe = tmp_path / "recipe.toml"
-    recipe.write_text(MINIATURE)
+    recipe.write_text(miniature)
     out = tmp_path / "run"
     arguments = ["--recipe", str(recipe), "--out", str(out)]
     assert main([*arguments, "--stage", "text"]) == 0
@@ -82,8 +21,9 @@ def test_the_whole_recipe_in_miniature(tmp_path: Path, capsys: pytest.CaptureFix
     assert log.count("text: step 2/2") == 1
     assert "text: already done" in log
     assert open_bundle(out / "bundle").text.hidden == 16
-    assert "one object, all_right: 0.0 % of 3" in (out / "report.txt").read_text()
-    assert (out / "one-object.png").exists()
+    report = (out / "report.txt").read_text()
+    assert all(f"{title}, all_right: 0.0 % of 3" in report for title in ("one object", "two objects", "landscapes"))
+    assert all((out / f"{name}.png").exists() for name in ("one-object", "two-objects", "landscapes"))
     before = {path: path.stat().st_mtime_ns for path in out.rglob("*")}
     capsys.readouterr()
     assert main(arguments) == 0
@@ -91,18 +31,34 @@ def test_the_whole_recipe_in_miniature(tmp_path: Path, capsys: pytest.CaptureFix
     assert {path: path.stat().st_mtime_ns for path in out.rglob("*")} == before
 
 
-def test_a_recipe_that_lacks_a_key_is_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_recipe_that_lacks_a_key_is_one_line(
+    miniature: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     recipe = tmp_path / "recipe.toml"
-    recipe.write_text(MINIATURE.replace("heads = 2\nsteps = 2\nbatch = 4", "steps = 2\nbatch = 4"))
+    recipe.write_text(miniature.replace("heads = 2\nsteps = 2\nbatch = 4", "steps = 2\nbatch = 4"))
     assert main(["--recipe", str(recipe), "--out", str(tmp_path / "run")]) == 2
     assert capsys.readouterr().err == "tiny_model: recipe section [text]: missing ['heads'], unknown []\n"
 
 
-def test_a_recipe_changed_half_way_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_recipe_changed_half_way_is_refused(
+    miniature: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     recipe = tmp_path / "recipe.toml"
-    recipe.write_text(MINIATURE)
+    recipe.write_text(miniature)
     arguments = ["--recipe", str(recipe), "--out", str(tmp_path / "run"), "--stage", "autoencoder"]
     assert main(arguments) == 0
-    recipe.write_text(MINIATURE.replace("wild = 0.5\nphases = [[32, 2, 2]", "wild = 0.1\nphases = [[32, 2, 2]"))
+    recipe.write_text(miniature.replace("wild = 0.5\nphases = [[32, 2, 2]", "wild = 0.1\nphases = [[32, 2, 2]"))
     assert main(arguments) == 2
     assert "made with another recipe" in capsys.readouterr().err
+
+
+def test_stages_one_by_one_give_the_very_same_weights_as_all_at_once(miniature: str, tmp_path: Path) -> None:
+    recipe = tmp_path / "recipe.toml"
+    recipe.write_text(miniature)
+    for stage in ("autoencoder", "decoder", "text", "unet"):
+        assert main(["--recipe", str(recipe), "--out", str(tmp_path / "stages"), "--stage", stage]) == 0
+    assert main(["--recipe", str(recipe), "--out", str(tmp_path / "whole"), "--stage", "unet"]) == 0
+    for stage in ("autoencoder", "decoder", "text", "unet"):
+        stages, whole = (torch.load(tmp_path / run / f"{stage}.pt", weights_only=True) for run in ("stages", "whole"))
+        assert stages["network"].keys() == whole["network"].keys()
+        assert all(torch.equal(value, whole["network"][name]) for name, value in stages["network"].items())
