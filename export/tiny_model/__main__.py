@@ -8,8 +8,9 @@ import os
 import sys
 from pathlib import Path
 
-from onnxflow.export.tiny_model.config import RECIPE, read_recipe
+from onnxflow.export.tiny_model.config import RECIPE, longer, read_recipe
 from onnxflow.export.tiny_model.crew import run_crew
+from onnxflow.export.tiny_model.device import DEVICES, choose_device
 from onnxflow.export.tiny_model.stages import STAGES, run
 
 
@@ -21,13 +22,19 @@ def main(arguments: list[str]) -> int:
     )
     parser.add_argument("--recipe", type=Path, default=RECIPE, help="another recipe file")
     parser.add_argument("--stage", choices=STAGES, default=STAGES[-1], help="the last stage to run (default: all)")
+    parser.add_argument(
+        "--device", choices=DEVICES, default="auto", help="where to train (default: a GPU if there is one)"
+    )
+    parser.add_argument("--longer", type=int, default=1, metavar="N", help="train the UNet N times as long, for a GPU")
     options = parser.parse_args(arguments)
     try:
-        recipe = read_recipe(options.recipe)
+        recipe = longer(read_recipe(options.recipe), options.longer)
+        device = choose_device(options.device)
+        workers = recipe.machine.workers if device == "cpu" else 1
         if (options.out / "report.txt").exists():
             print(f"already done: {options.out / 'report.txt'}")
             return 0
-        run_crew(recipe.machine.workers, run, (recipe, options.out, options.stage))
+        run_crew(workers, run, (recipe, options.out, options.stage, device))
     except (OSError, ValueError) as error:
         print(f"tiny_model: {error}", file=sys.stderr)
         return 2

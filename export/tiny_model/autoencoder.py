@@ -11,6 +11,7 @@ from torch import Tensor
 
 from onnxflow.export.tiny_model.config import Recipe
 from onnxflow.export.tiny_model.crew import ALONE, Crew
+from onnxflow.export.tiny_model.device import tensor_of
 from onnxflow.export.tiny_model.linear_start import start_linear
 from onnxflow.export.tiny_model.progress import Log
 from onnxflow.export.tiny_model.renderer import jittered_palette, render, wild_palette
@@ -73,13 +74,13 @@ def train_autoencoder(
 
 def to_tensor(pictures: NDArray[np.uint8]) -> Tensor:
     """Pictures [b, h, w, 3] uint8 to [b, 3, h, w] float32 in -1..1."""
-    return torch.from_numpy(np.ascontiguousarray(pictures)).permute(0, 3, 1, 2).float() / 127.5 - 1
+    return tensor_of(np.ascontiguousarray(pictures)).permute(0, 3, 1, 2).float() / 127.5 - 1
 
 
 def to_pictures(images: Tensor) -> NDArray[np.uint8]:
     """Images [b, 3, h, w] in about -1..1 to pictures [b, h, w, 3] uint8."""
     values = ((images.detach().permute(0, 2, 3, 1) + 1) * 127.5).round().clamp(0, 255)
-    return values.to(torch.uint8).numpy()
+    return values.to(torch.uint8).cpu().numpy()
 
 
 @torch.no_grad()

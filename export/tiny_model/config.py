@@ -1,7 +1,7 @@
 """The recipe as frozen data, read from one TOML file."""
 
 import tomllib
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -160,6 +160,13 @@ def read_recipe(path: Path = RECIPE) -> Recipe:
         evaluation=_section(EvaluationRecipe, table, "evaluation"),
         machine=_section(MachineRecipe, table, "machine"),
     )
+
+
+def longer(recipe: Recipe, times: int) -> Recipe:
+    """The same recipe with so many times the UNet's steps; ValueError for less than one."""
+    if times < 1:
+        raise ValueError(f"the UNet cannot be trained {times} times as long: at least 1")
+    return replace(recipe, unet=replace(recipe.unet, steps=times * recipe.unet.steps))
 
 
 def _section(kind: type[Section], table: dict[str, Any], name: str) -> Section:

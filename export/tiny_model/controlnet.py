@@ -18,6 +18,7 @@ from onnxflow.export.tiny_model.autoencoder import encode
 from onnxflow.export.tiny_model.captions import caption
 from onnxflow.export.tiny_model.config import Recipe
 from onnxflow.export.tiny_model.crew import ALONE, Crew
+from onnxflow.export.tiny_model.device import tensor_of
 from onnxflow.export.tiny_model.pool import Pool
 from onnxflow.export.tiny_model.progress import Log
 from onnxflow.export.tiny_model.renderer import jittered_palette, render
@@ -97,7 +98,7 @@ def train_controlnet(
 
 def hint(lines: NDArray[np.bool_]) -> Tensor:
     """Edges [b, h, w] as pictures [b, 3, h, w] in 0..1."""
-    return torch.from_numpy(lines.astype(np.float32))[:, None].repeat(1, 3, 1, 1)
+    return tensor_of(lines.astype(np.float32))[:, None].repeat(1, 3, 1, 1)
 
 
 def controlled(

@@ -75,7 +75,7 @@ def save_folder(
 
 def save_controlnet(path: Path, network: ControlNetModel) -> None:
     """Write a ControlNet's weights in fp16 under Diffusers' names, with its configuration in the file's metadata."""
-    weights = {name: value.detach().half().contiguous() for name, value in network.state_dict().items()}
+    weights = {name: value.detach().half().contiguous().cpu() for name, value in network.state_dict().items()}
     config = json.dumps(dict(network.config), sort_keys=True)
     write_atomically(path, lambda part: save_file(weights, part, {"format": "pt", "config": config}))
 

@@ -125,9 +125,9 @@ def kohya_weights(layers: dict[str, LowRank]) -> dict[str, Tensor]:
     weights = {}
     for name, layer in layers.items():
         key = f"lora_unet_{name.replace('.', '_')}"
-        weights[f"{key}.lora_down.weight"] = layer.down.weight.detach().half().contiguous()
-        weights[f"{key}.lora_up.weight"] = layer.up.weight.detach().half().contiguous()
-        weights[f"{key}.alpha"] = torch.tensor(float(layer.down.weight.shape[0])).half()
+        weights[f"{key}.lora_down.weight"] = layer.down.weight.detach().half().contiguous().cpu()
+        weights[f"{key}.lora_up.weight"] = layer.up.weight.detach().half().contiguous().cpu()
+        weights[f"{key}.alpha"] = torch.tensor(float(layer.down.weight.shape[0]), device="cpu").half()
     return weights
 
 

@@ -14,6 +14,7 @@ from onnxflow.export.tiny_model.autoencoder import encode
 from onnxflow.export.tiny_model.captions import caption
 from onnxflow.export.tiny_model.config import Recipe
 from onnxflow.export.tiny_model.crew import ALONE, Crew
+from onnxflow.export.tiny_model.device import tensor_of
 from onnxflow.export.tiny_model.progress import Log
 from onnxflow.export.tiny_model.renderer import jittered_palette, render
 from onnxflow.export.tiny_model.subjects import training_subject
@@ -44,7 +45,7 @@ def make_pool(recipe: Recipe, network: AutoencoderKL, folder: Path, log: Log, cr
     latents, captions = [], []
     for path in paths:
         with np.load(path) as saved:
-            latents.append(torch.from_numpy(saved["latents"].astype(np.float32)))
+            latents.append(tensor_of(saved["latents"].astype(np.float32)))
             captions += [tuple(str(text) for text in texts) for texts in saved["captions"]]
     return Pool(torch.cat(latents), tuple(captions))
 
@@ -53,7 +54,7 @@ def _make_file(recipe: Recipe, network: AutoencoderKL, path: Path, start: int, c
     rng = np.random.default_rng([recipe.seed, 77, start])
     subjects = [training_subject(rng, recipe.data) for _ in range(count)]
     pictures = [render(subject, jittered_palette(rng, recipe.data.jitter), recipe.data.size) for subject in subjects]
-    latents = encode(network, np.stack(pictures)).numpy().astype(np.float16)
+    latents = encode(network, np.stack(pictures)).cpu().numpy().astype(np.float16)
     captions = np.array([[caption(subject, rng) for _ in range(PHRASINGS)] for subject in subjects])
 
     def write(temporary: Path) -> None:

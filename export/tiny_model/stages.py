@@ -27,9 +27,11 @@ from onnxflow.export.tiny_model.unet import train_unet
 STAGES = ("autoencoder", "decoder", "text", "unet", "lora", "controlnet", "export", "evaluate")
 
 
-def run(recipe: Recipe, folder: Path, last: str = STAGES[-1], crew: Crew = ALONE) -> None:
-    """All stages up to `last`, in `folder`, as one member of a crew; export and evaluation are the leader's alone."""
+def run(recipe: Recipe, folder: Path, last: str = STAGES[-1], device: str = "cpu", crew: Crew = ALONE) -> None:
+    """All stages up to `last`, in `folder`, as one member of a crew; export and evaluation are the leader's alone, and
+    always on the processor, where the model will run."""
     torch.set_num_threads(recipe.machine.threads)
+    torch.set_default_device(device)
     log = open_log(folder / "log.txt") if crew.leads else _silent
     autoencoder = train_autoencoder(recipe, folder, log, crew)
     if last == "autoencoder":
@@ -50,6 +52,9 @@ def run(recipe: Recipe, folder: Path, last: str = STAGES[-1], crew: Crew = ALONE
     controlnet = train_controlnet(recipe, autoencoder, encoder, tokenizer, unet, folder, log, crew)
     if last == "controlnet" or not crew.leads:
         return
+    torch.set_default_device("cpu")
+    for network in (autoencoder, encoder, unet, controlnet):
+        network.to("cpu")
     save_folder(folder / "diffusers", autoencoder, encoder, tokenizer, unet)
     save_controlnet(folder / CONTROLNET_FILE, controlnet)
     export_folder(folder / "diffusers", folder / "bundle", precisions=("fp32", "int8"), storage="fp16", report=log)

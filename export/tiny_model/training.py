@@ -150,7 +150,7 @@ def _resume(stage: Stage, average: dict[str, Tensor] | None, log: Log) -> int:
         group["initial_lr"] = group["lr"]
     if not stage.checkpoint.exists():
         return 0
-    state: dict[str, Any] = torch.load(stage.checkpoint, weights_only=True)
+    state: dict[str, Any] = torch.load(stage.checkpoint, weights_only=True, map_location=torch.get_default_device())
     if state["recipe"] != stage.recipe:
         raise ValueError(f"{stage.checkpoint} was made with another recipe: use another folder or remove the file")
     stage.network.load_state_dict(state["network"])

@@ -17,6 +17,7 @@ from transformers import CLIPTextModel
 
 from onnxflow.export.tiny_model.config import Recipe
 from onnxflow.export.tiny_model.crew import ALONE, Crew
+from onnxflow.export.tiny_model.device import tensor_of
 from onnxflow.export.tiny_model.diffusion import STEPS, Noise, add_noise, loss_weights, noise_of, velocity
 from onnxflow.export.tiny_model.pool import make_pool
 from onnxflow.export.tiny_model.progress import Log
@@ -94,7 +95,7 @@ def velocity_loss(
     depend on how many workers divide it.
     """
     shape = recipe.unet
-    t = torch.from_numpy((STEPS * rng.random(len(latents)) ** shape.time_power).astype(int)).clamp(max=STEPS - 1)[part]
+    t = tensor_of((STEPS * rng.random(len(latents)) ** shape.time_power).astype(int)).clamp(max=STEPS - 1)[part]
     noise = torch.randn_like(latents)[part]
     clean = latents[part]
     error = predict(add_noise(clean, noise, t), t) - velocity(clean, noise, t)
@@ -112,7 +113,7 @@ class Captions:
         """States [b, 77, d] of one caption of every chosen picture, or of the empty one where it is dropped; of the
         batch's `part` only."""
         phrasings = rng.integers(len(self._captions[0]), size=len(chosen))
-        dropped = torch.from_numpy(rng.random(len(chosen)) < dropout)[part]
+        dropped = tensor_of(rng.random(len(chosen)) < dropout)[part]
         texts = [self._captions[index][which] for index, which in zip(chosen, phrasings, strict=True)][part]
         states = text_states(self._encoder, self._tokenizer, texts)
         return torch.where(dropped[:, None, None], self._nothing, states)
