@@ -1,0 +1,189 @@
+# ruff: noqa: E402
+from pathlib import Path
+
+import numpy as np
+import onnxruntime
+import pytest
+
+torch = pytest.importorskip("torch")
+
+import onnx
+from diffusers import UNet2DConditionModel
+from onnx import ModelProto, numpy_helper
+from torch import Tensor, nn
+
+from onnxflow.export import components
+from onnxflow.export.components import Component
+from onnxflow.export.int8 import quantize, save_quantized
+from onnxflow.export.trace import write_graph
+
+
+class Small(nn.Module):
+    """A picture to tokens and back, and a time that is added: every kind of weight that a denoiser has."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv_in = nn.Conv2d(4, 32, 3, padding=1)
+        self.conv = nn.Conv2d(32, 64, 3, padding=1)
+        self.norm = nn.LayerNorm(64)
+        self.wide = nn.Linear(64, 256)
+        self.narrow = nn.Linear(256, 64, bias=False)
+        self.time = nn.Linear(32, 64)
+        self.conv_out = nn.Conv2d(64, 4, 3, padding=1)
+
+    def forward(self, sample: Tensor, time: Tensor) -> Tensor:
+        """Sample [b, 4, h, w] and time [b, 32] to [b, 4, h, w]."""
+        x = self.conv(torch.relu(self.conv_in(sample))) + self.time(time)[:, :, None, None]
+        tokens = x.flatten(2).transpose(1, 2)
+        tokens = tokens + self.narrow(torch.relu(self.wide(self.norm(tokens))))
+        out: Tensor = self.conv_out(tokens.transpose(1, 2).reshape(x.shape))
+        return out
+
+
+def component(module: nn.Module) -> Component:
+    generator = torch.Generator().manual_seed(1)
+    return Component(
+        "small",
+        module.eval(),
+        {
+            "sample": torch.randn(2, 4, 6, 10, generator=generator),
+            "time": torch.randn(2, 32, generator=generator),
+        },
+        {"sample": ("batch", 4, "height", "width"), "time": ("batch", 32)},
+        {"out": ("batch", 4, "height", "width")},
+    )
+
+
+@pytest.fixture(scope="module")
+def network() -> Small:
+    torch.manual_seed(2)
+    made = Small()
+    made.conv_in.weight.data += 1.2345e-5  # no number of fp16
+    made.narrow.weight.data[5] = 0
+    made.narrow.weight.data[6] *= 50  # must not cost the others their precision
+    made.conv.weight.data[7] = 0
+    return made
+
+
+@pytest.fixture(scope="module")
+def exported(network: Small, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("small") / "model.onnx"
+    write_graph(component(network), path, "fp32")
+    return path
+
+
+def weights(model: ModelProto) -> dict[str, np.ndarray]:
+    return {tensor.name: numpy_helper.to_array(tensor) for tensor in model.graph.initializer}
+
+
+def run(model: ModelProto, feeds: dict[str, Tensor]) -> np.ndarray:
+    session = onnxruntime.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
+    given: np.ndarray = session.run(None, {name: value.numpy() for name, value in feeds.items()})[0]
+    return given
+
+
+def apart(given: np.ndarray, wanted: np.ndarray) -> float:
+    return float(np.linalg.norm(given - wanted) / np.linalg.norm(wanted))
+
+
+def test_the_graph_is_valid_and_computes_nearly_the_same(network: Small, exported: Path) -> None:
+    model = onnx.load(exported)
+    made = quantize(model)
+    onnx.checker.check_model(made)
+    for values in ("input", "output"):
+        assert list(getattr(made.graph, values)) == list(getattr(model.graph, values))
+    feeds = component(network).examples
+    error = apart(run(made, feeds), run(model, feeds))
+    assert 0.0005 < error < 0.05
+    larger = {"sample": torch.randn(3, 4, 9, 5), "time": torch.randn(3, 32)}
+    assert apart(run(made, larger), run(model, larger)) < 0.05
+
+
+def test_products_are_int8_and_convolutions_have_int8_weights(exported: Path) -> None:
+    made = quantize(onnx.load(exported))
+    kinds = [node.op_type for node in made.graph.node]
+    assert kinds.count("DynamicQuantizeMatMul") == 2
+    assert "MatMul" not in kinds
+    stored = {name: value.dtype.name for name, value in weights(made).items()}
+    assert {name: kind for name, kind in stored.items() if kind in ("int8", "uint8")} == {
+        "conv.weight.int8": "int8",
+        "time.weight.int8": "int8",
+        "wide.weight.uint8": "uint8",
+        "wide.weight.zero": "uint8",
+        "narrow.weight.uint8": "uint8",
+        "narrow.weight.zero": "uint8",
+    }
+    assert {stored[name] for name in ("conv_in.weight.fp16", "conv_out.weight.fp16", "norm.weight.fp16")} == {"float16"}
+    assert not {name for name, kind in stored.items() if kind == "float32" and not name.endswith(".scale")}
+
+
+def test_every_weight_is_within_half_a_step_of_its_output_channel(network: Small, exported: Path) -> None:
+    stored = weights(quantize(onnx.load(exported)))
+    for name, layer in (("wide", network.wide), ("narrow", network.narrow)):
+        scale = stored[f"{name}.weight.scale"]
+        again = (stored[f"{name}.weight.uint8"].astype(np.float32) - stored[f"{name}.weight.zero"]) * scale
+        wanted = layer.weight.detach().numpy().T
+        assert (np.abs(again - wanted) <= scale * 0.5001).all()
+        largest = np.abs(wanted).max(0)
+        np.testing.assert_allclose(scale, np.where(largest > 0, largest / 127, 1), rtol=1e-6)
+    scale = stored["conv.weight.scale"]
+    assert scale.shape == (64, 1, 1, 1)
+    wanted = network.conv.weight.detach().numpy()
+    assert (np.abs(stored["conv.weight.int8"] * scale - wanted) <= scale * 0.5001).all()
+
+
+def test_zeros_stay_zeros(exported: Path) -> None:
+    stored = weights(quantize(onnx.load(exported)))
+    assert (stored["narrow.weight.uint8"][:, 5] == 128).all()
+    assert (stored["narrow.weight.uint8"][:, 4] != 128).any()
+    assert (stored["conv.weight.int8"][7] == 0).all()
+    assert all(np.isfinite(value).all() for value in stored.values())
+
+
+def test_the_file_is_small_and_the_same_every_time(exported: Path, tmp_path: Path) -> None:
+    first, second = tmp_path / "first.onnx", tmp_path / "second.onnx"
+    save_quantized(exported, first)
+    save_quantized(exported, second)
+    assert first.read_bytes() == second.read_bytes()
+    assert first.stat().st_size < 0.4 * exported.stat().st_size
+    onnx.checker.check_model(str(first))
+
+
+def test_the_graph_it_is_made_of_stays_as_it_was(exported: Path) -> None:
+    model = onnx.load(exported)
+    before = model.SerializeToString(deterministic=True)
+    quantize(model)
+    assert model.SerializeToString(deterministic=True) == before
+
+
+def test_weights_that_are_small_stay_out_of_int8() -> None:
+    weight = numpy_helper.from_array(np.ones((8, 4, 3, 3), np.float32), "weight")
+    node = onnx.helper.make_node("Conv", ["x", "weight"], ["y"])
+    values = [onnx.helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, None) for name in ("x", "y")]
+    graph = onnx.helper.make_graph([node], "small", values[:1], values[1:], [weight])
+    assert list(weights(quantize(onnx.helper.make_model(graph)))) == ["weight.fp16"]
+
+
+def test_a_weight_that_two_products_share_is_stored_once(tmp_path: Path) -> None:
+    torch.manual_seed(3)
+    shared = nn.Linear(32, 32, bias=False)
+    module = nn.Sequential(shared, nn.ReLU(), shared)
+    example = torch.randn(2, 5, 32)
+    tied = Component(
+        "tied", module.eval(), {"x": example}, {"x": ("batch", "tokens", 32)}, {"y": ("batch", "tokens", 32)}
+    )
+    path = tmp_path / "model.onnx"
+    write_graph(tied, path, "fp32")
+    made = quantize(onnx.load(path))
+    assert sorted(weights(made)) == ["0.weight.scale", "0.weight.uint8", "0.weight.zero"]
+    assert apart(run(made, {"x": example}), module(example).detach().numpy()) < 0.05
+
+
+def test_a_denoiser_of_random_weights_computes_nearly_the_same(random_model: Path, tmp_path: Path) -> None:
+    network = UNet2DConditionModel.from_pretrained(str(random_model / "unet")).float().eval()
+    unet = components.unet(network)
+    write_graph(unet, tmp_path / "model.onnx", "fp32")
+    model = onnx.load(tmp_path / "model.onnx")
+    made = quantize(model)
+    onnx.checker.check_model(made)
+    assert apart(run(made, unet.examples), run(model, unet.examples)) < 0.05
