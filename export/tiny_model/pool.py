@@ -1,6 +1,7 @@
 """The denoiser's data: latents and captions of a pool of random scenes, computed once and kept in files of a
 thousand."""
 
+import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
@@ -33,7 +34,8 @@ class Pool:
 
 
 def make_pool(recipe: Recipe, network: AutoencoderKL, folder: Path, log: Log, crew: Crew = ALONE) -> Pool:
-    """The pool of this recipe and autoencoder; files that are already there are read instead of made."""
+    """The pool of this recipe and autoencoder below `folder`; files that are there are read instead of made."""
+    folder = folder / f"pool-{_digest(recipe)}"
     folder.mkdir(parents=True, exist_ok=True)
     paths = [folder / f"{start:06d}.npz" for start in range(0, recipe.unet.pool, _FILE)]
     for index, path in enumerate(paths):
@@ -48,6 +50,12 @@ def make_pool(recipe: Recipe, network: AutoencoderKL, folder: Path, log: Log, cr
             latents.append(tensor_of(saved["latents"].astype(np.float32)))
             captions += [tuple(str(text) for text in texts) for texts in saved["captions"]]
     return Pool(torch.cat(latents), tuple(captions))
+
+
+def _digest(recipe: Recipe) -> str:
+    """Another one for every recipe whose pictures or latents differ."""
+    depends = repr((recipe.seed, recipe.data, recipe.autoencoder, recipe.unet.pool))
+    return hashlib.sha256(depends.encode()).hexdigest()[:8]
 
 
 def _make_file(recipe: Recipe, network: AutoencoderKL, path: Path, start: int, count: int) -> None:

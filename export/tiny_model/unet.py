@@ -60,7 +60,7 @@ def train_unet(
     shape = recipe.unet
     seed = recipe.seed + shape.seed_offset
     network = build_unet(recipe).to(memory_format=torch.channels_last)
-    pool = make_pool(recipe, autoencoder, folder / "pool", log, crew)
+    pool = make_pool(recipe, autoencoder, folder, log, crew)
     told = Captions(encoder, tokenizer, pool.captions)
     part = crew.share(shape.batch)
 
