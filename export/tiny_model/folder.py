@@ -76,7 +76,8 @@ def save_folder(
 def save_controlnet(path: Path, network: ControlNetModel) -> None:
     """Write a ControlNet's weights in fp16 under Diffusers' names, with its configuration in the file's metadata."""
     weights = {name: value.detach().half().contiguous().cpu() for name, value in network.state_dict().items()}
-    config = json.dumps(dict(network.config), sort_keys=True)
+    own = {name: value for name, value in network.config.items() if not name.startswith("_")}  # no notes of Diffusers
+    config = json.dumps(own, sort_keys=True)
     write_atomically(path, lambda part: save_file(weights, part, {"format": "pt", "config": config}))
 
 
