@@ -100,7 +100,7 @@ def test_an_older_bundle_is_replaced_and_anything_else_is_not(model: Path, tmp_p
 
 @pytest.mark.parametrize(("option", "value"), [("precisions", ["fp8"]), ("storage", "int4")])
 def test_unknown_options_are_refused(model: Path, tmp_path: Path, option: str, value: object) -> None:
-    with pytest.raises(UsageError, match="fp8|int4"):
+    with pytest.raises(UsageError, match=r"fp8|int4"):
         export_folder(model, tmp_path / "bundle", **{option: value})
 
 
