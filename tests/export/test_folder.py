@@ -49,6 +49,7 @@ def test_errors_against_torch_are_recorded(model: Path, tmp_path: Path) -> None:
     export_folder(model, tmp_path / "bundle")
     manifest = json.loads((tmp_path / "bundle" / "onnxflow.json").read_text())
     for component in manifest["components"].values():
+        assert set(component["variants"]) == {"fp32"}  # int8 only where it is asked for
         assert 0 <= component["variants"]["fp32"]["max_relative_error"] < 1e-5
         assert component["variants"]["fp32"]["storage"] == "fp32"
 

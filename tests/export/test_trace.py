@@ -1,0 +1,42 @@
+# ruff: noqa: E402
+from pathlib import Path
+
+import pytest
+
+torch = pytest.importorskip("torch")
+
+import onnx
+from diffusers import UNet2DConditionModel
+from onnx import helper
+
+from onnxflow.export import components
+from onnxflow.export.trace import _shorten_names, write_graph
+
+
+def test_values_between_nodes_are_numbered_and_what_has_a_name_keeps_it() -> None:
+    nodes = [
+        helper.make_node("Split", ["x", "sizes"], ["/block/long/Split_output_0", "", "/block/long/Split_output_1"]),
+        helper.make_node("Mul", ["/block/long/Split_output_1", "network.weight"], ["/block/Mul_output_0"]),
+        helper.make_node("Clip", ["/block/Mul_output_0", "", "/block/long/Split_output_0"], ["y"]),
+    ]
+    graph = helper.make_graph(nodes, "g", [], [])
+    model = helper.make_model(graph)
+    _shorten_names(model, {"x", "y", "sizes", "network.weight"})
+    assert [(list(node.input), list(node.output)) for node in model.graph.node] == [
+        (["x", "sizes"], ["v0", "", "v1"]),
+        (["v1", "network.weight"], ["v2"]),
+        (["v2", "", "v0"], ["y"]),
+    ]
+
+
+@pytest.mark.parametrize("storage", ["fp32", "fp16"])
+def test_an_exported_graph_has_no_other_names(random_model: Path, tmp_path: Path, storage: str) -> None:
+    network = UNet2DConditionModel.from_pretrained(str(random_model / "unet")).float().eval()
+    write_graph(components.unet(network), tmp_path / "model.onnx", storage)
+    graph = onnx.load(tmp_path / "model.onnx").graph
+    named = {"out_sample", *(f"{tensor.name}.fp32" for tensor in graph.initializer)}
+    between = [name for node in graph.node for name in node.output if name not in named]
+    assert between == [f"v{index}" for index in range(len(between))]
+    known = {*between, *named, *network.state_dict(), *(value.name for value in graph.input)}
+    assert {name for node in graph.node for name in node.input if name} <= known
+    assert not any(attribute.HasField("g") for node in graph.node for attribute in node.attribute)
