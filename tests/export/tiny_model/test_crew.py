@@ -14,6 +14,7 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
+import torch.distributed as dist
 from torch import nn
 
 from onnxflow.export.tiny_model.__main__ import main
@@ -44,6 +45,16 @@ def test_who_is_alone_leads_and_keeps_its_gradients_and_its_process() -> None:
     assert seen == [(os.getpid(), "a", 2, ALONE)]
     assert ALONE.leads
     assert not Crew(1, 2).leads
+
+
+def test_gradients_become_their_mean_over_all_members(monkeypatch: pytest.MonkeyPatch) -> None:
+    network = nn.Sequential(nn.Linear(2, 1), nn.Linear(1, 1))
+    network[0](torch.ones(1, 2)).backward()  # the second layer has no gradients
+    monkeypatch.setattr(dist, "all_reduce", lambda flat: flat.add_(torch.tensor([1.0, 3.0, 7.0])))
+    Crew(0, 2).average_gradients(network)
+    assert network[0].weight.grad.tolist() == [[1.0, 2.0]]
+    assert network[0].bias.grad.tolist() == [4.0]
+    assert network[1].weight.grad is None
 
 
 def command(folder: Path, recipe: str, stage: str) -> list[str]:

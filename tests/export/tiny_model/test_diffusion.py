@@ -88,8 +88,8 @@ def test_the_first_latents_that_are_asked_about_are_the_start() -> None:
     torch.testing.assert_close(seen[0], start)
 
 
-def test_more_steps_come_nearer_to_what_a_normal_distribution_of_latents_demands() -> None:
-    start, spread, mean = normal(2, 4, 8, 8), 0.5, 0.3
+def test_ten_steps_nearly_follow_the_exact_flow_of_normally_distributed_latents() -> None:
+    start, spread, mean = normal(2, 4, 8, 8), 3.0, 0.3
     shares = signal_shares()
 
     def predict(x: "torch.Tensor", t: "torch.Tensor") -> "torch.Tensor":
@@ -97,8 +97,8 @@ def test_more_steps_come_nearer_to_what_a_normal_distribution_of_latents_demands
         variance = share * spread**2 + 1 - share  # of x_t; the best guess of the noise is linear in x_t
         return (1 - share).sqrt() * (x - share.sqrt() * mean) / variance
 
-    last = shares[-1].item()  # the exact flow maps quantiles of x_T to the same quantiles of x_0
+    last = shares[-1].item()  # the flow maps quantiles of x_T to the same quantiles of x_0
     wanted = mean + spread * (start - last**0.5 * mean) / (last * spread**2 + 1 - last) ** 0.5
-    errors = [float((draw(predict, start, steps) - wanted).square().mean().sqrt()) for steps in (5, 10, 40)]
-    assert errors[0] > errors[1] > errors[2]
-    assert errors[2] < 0.03
+    errors = [float((draw(predict, start, steps) - wanted).square().mean().sqrt()) / spread for steps in (10, 20)]
+    assert errors[0] < 0.02  # first order gives 0.10
+    assert errors[1] < 0.4 * errors[0]

@@ -90,13 +90,20 @@ def test_a_star_in_something_hollow_is_two_things(shape: str) -> None:
     assert judge(render(scene), scene).all_right
 
 
-def test_a_thing_that_touches_nothing_in_a_rings_hole_is_inside_it() -> None:
+def test_a_star_in_the_hole_of_a_ring_is_inside_it() -> None:
     picture = render(nested(Thing("star", "red", 64, 64, 15), Thing("ring", "blue", 64, 64, 44)))
     assert tuple(picture[64, 64 + 21]) == tuple(picture[0, 0])  # the background between the two
     small, large = sorted(look(picture).things, key=lambda thing: thing.radius)
     assert (small.shape, large.shape) == ("star", "ring")
     assert small.radius == pytest.approx(15, abs=2)
     assert large.radius == pytest.approx(44, abs=2)
+
+
+@pytest.mark.parametrize("shape", ["square", "triangle"])
+def test_a_thing_that_touches_a_ring_from_inside_is_told_from_it(shape: str) -> None:
+    scene = nested(Thing(shape, "red", 65, 65, 17), Thing("ring", "blue", 64, 64, 40))
+    assert {thing.shape for thing in look(render(scene)).things} == {shape, "ring"}
+    assert judge(render(scene), scene).all_right
 
 
 def test_inner_and_outer_exchanged_are_wrong() -> None:
