@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from onnx import ModelProto, NodeProto, TensorProto, helper, numpy_helper
 
 SMALLEST = 512  # elements of the smallest weight that is quantised
+LARGEST_HALF = 65504.0
 KEPT = ("conv_in.weight", "conv_out.weight", "conv_norm_out.weight", "quant_conv.weight", "post_quant_conv.weight")
 
 
@@ -57,9 +58,9 @@ class _Writer:
         self._done: dict[str, str] = {}
 
     def keep(self, name: str) -> None:
-        """A weight as it is; fp32 ones in fp16 with a Cast under their own name."""
+        """A weight as it is; fp32 ones that fp16 can hold in fp16 with a Cast under their own name."""
         value = self.weights[name]
-        if value.dtype != np.float32:
+        if value.dtype != np.float32 or np.abs(value).max(initial=0) > LARGEST_HALF:
             self.add(name, value)
             return
         self.add(name + ".fp16", value.astype(np.float16))

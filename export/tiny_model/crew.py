@@ -6,10 +6,12 @@ doubles the speed.
 
 import os
 import tempfile
+import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
-from multiprocessing.process import BaseProcess
+from multiprocessing.connection import wait
+from multiprocessing.process import BaseProcess, parent_process
 from pathlib import Path
 from typing import Any
 
@@ -88,6 +90,8 @@ def run_crew(count: int, work: Callable[..., None], arguments: Sequence[Any]) ->
 
 def _member(rank: int, count: int, meeting: Path, work: Callable[..., None], arguments: Sequence[Any]) -> None:
     os.environ.setdefault("HF_HUB_OFFLINE", "1")
+    if rank > 0:
+        threading.Thread(target=_leave_with_the_leader, daemon=True).start()
     dist.init_process_group(
         "gloo", init_method=meeting.as_uri(), rank=rank, world_size=count, timeout=timedelta(seconds=PATIENCE)
     )
@@ -98,3 +102,11 @@ def _member(rank: int, count: int, meeting: Path, work: Callable[..., None], arg
             raise
     finally:
         dist.destroy_process_group()
+
+
+def _leave_with_the_leader() -> None:
+    """End this process when the leader's is gone, however it ended: nobody else would stop it between two exchanges."""
+    leader = parent_process()
+    assert leader is not None
+    wait([leader.sentinel])
+    os._exit(1)

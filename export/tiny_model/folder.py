@@ -78,7 +78,8 @@ def save_controlnet(path: Path, network: ControlNetModel) -> None:
     weights = {name: value.detach().half().contiguous().cpu() for name, value in network.state_dict().items()}
     own = {name: value for name, value in network.config.items() if not name.startswith("_")}  # no notes of Diffusers
     config = json.dumps(own, sort_keys=True)
-    write_atomically(path, lambda part: save_file(weights, part, {"format": "pt", "config": config}))
+    # One entry only: safetensors writes several in any order, and the same model must give the same bytes.
+    write_atomically(path, lambda part: save_file(weights, part, {"config": config}))
 
 
 def _write(path: Path, content: dict[str, object]) -> None:

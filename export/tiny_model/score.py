@@ -56,13 +56,11 @@ def count_right_landscapes(pictures: NDArray[np.uint8], landscapes: list[Landsca
 
 
 def contact_sheet(pictures: NDArray[np.uint8], columns: int, path: Path) -> None:
-    """Save pictures as one PNG, row by row with a thin grey gap."""
+    """Save pictures as one PNG, row by row with a thin grey gap; the last row is filled up in grey."""
     columns = min(columns, len(pictures))
-    framed = np.pad(pictures, ((0, 0), (2, 2), (2, 2), (0, 0)), constant_values=128)
-    rows = [
-        np.concatenate(list(framed[start : start + columns]), 1)
-        for start in range(0, len(framed) - columns + 1, columns)
-    ]
+    framed = np.pad(pictures, ((0, -len(pictures) % columns), (0, 0), (0, 0), (0, 0)), constant_values=128)
+    framed = np.pad(framed, ((0, 0), (2, 2), (2, 2), (0, 0)), constant_values=128)
+    rows = [np.concatenate(list(framed[start : start + columns]), 1) for start in range(0, len(framed), columns)]
     Image.fromarray(np.concatenate(rows)).save(path)
 
 

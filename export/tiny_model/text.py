@@ -91,7 +91,7 @@ def train_text_encoder(
         rng = step_randomness(seed, step)
         subjects = [training_subject(rng, recipe.data) for _ in range(shape.batch)]
         ids, answers = (part[crew.share(shape.batch)] for part in read_batch(subjects, tokenizer, rng))
-        return sum_of_losses(reader(ids), answers)
+        return mean_of_losses(reader(ids), answers)
 
     optimiser = torch.optim.AdamW(reader.parameters(), lr=shape.learning_rate, weight_decay=1e-2)
     depends = repr((recipe.seed, recipe.data, shape))
@@ -108,10 +108,13 @@ def read_batch(subjects: list[Subject], tokenizer: Tokenizer, rng: np.random.Gen
     return torch.tensor([row[:longest] for row in rows]), torch.tensor([_answers(subject) for subject in subjects])
 
 
-def sum_of_losses(logits: list[Tensor], answers: Tensor) -> Tensor:
-    """Mean over all questions of the cross-entropy; an answer of -100 (not asked) does not count."""
+def mean_of_losses(logits: list[Tensor], answers: Tensor) -> Tensor:
+    """Mean over the questions of the mean cross-entropy of their answers; an answer of -100 (not asked) does not count.
+
+    Every question counts the same, however rarely it is asked: the two ends of a gradient are the last thing learnt.
+    """
     parts = [F.cross_entropy(part, answers[:, index], reduction="sum") for index, part in enumerate(logits)]
-    return torch.stack(parts).sum() / (answers >= 0).sum()
+    return (torch.stack(parts) / (answers != _NOT_ASKED).sum(0).clamp(min=1)).mean()
 
 
 @torch.no_grad()

@@ -156,6 +156,16 @@ def test_the_graph_it_is_made_of_stays_as_it_was(exported: Path) -> None:
     assert model.SerializeToString(deterministic=True) == before
 
 
+def test_a_small_weight_that_half_precision_cannot_hold_stays_fp32() -> None:
+    weight = numpy_helper.from_array(np.full((8, 4, 3, 3), 1e6, np.float32), "weight")
+    node = onnx.helper.make_node("Conv", ["x", "weight"], ["y"])
+    values = [onnx.helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, None) for name in ("x", "y")]
+    graph = onnx.helper.make_graph([node], "large", values[:1], values[1:], [weight])
+    kept = weights(quantize(onnx.helper.make_model(graph)))
+    assert list(kept) == ["weight"]
+    np.testing.assert_array_equal(kept["weight"], np.float32(1e6))
+
+
 def test_weights_that_are_small_stay_out_of_int8() -> None:
     weight = numpy_helper.from_array(np.ones((8, 4, 3, 3), np.float32), "weight")
     node = onnx.helper.make_node("Conv", ["x", "weight"], ["y"])

@@ -81,7 +81,8 @@ def test_pictures_and_scenes_must_be_as_many() -> None:
 
 
 @pytest.mark.parametrize(
-    ("count", "columns", "size"), [(6, 3, (3 * 12, 2 * 12)), (3, 8, (3 * 12, 12)), (1, 1, (12, 12))]
+    ("count", "columns", "size"),
+    [(6, 3, (3 * 12, 2 * 12)), (5, 3, (3 * 12, 2 * 12)), (3, 8, (3 * 12, 12)), (1, 1, (12, 12))],
 )
 def test_a_contact_sheet_has_every_picture_in_a_grey_frame(
     tmp_path: Path, count: int, columns: int, size: tuple[int, int]
