@@ -69,7 +69,7 @@ class _Writer:
     def rows(self, name: str) -> str:
         """The name of a weight stored as int8 with one scale for each index of its first axis."""
         if name not in self._done:
-            value = self.weights[name]
+            value = self.weights[name].astype(np.float32)
             scale = _scales(value.reshape(len(value), -1).T).reshape(-1, *[1] * (value.ndim - 1))
             self.add(name + ".int8", np.rint(value / scale).astype(np.int8))
             self.add(name + ".scale", scale)

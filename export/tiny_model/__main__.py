@@ -8,7 +8,7 @@ import os
 import sys
 from pathlib import Path
 
-from onnxflow.export.tiny_model.config import RECIPE, longer, read_recipe
+from onnxflow.export.tiny_model.config import RECIPE, check_workers, longer, read_recipe
 from onnxflow.export.tiny_model.crew import run_crew
 from onnxflow.export.tiny_model.device import DEVICES, choose_device
 from onnxflow.export.tiny_model.stages import STAGES, run
@@ -31,6 +31,7 @@ def main(arguments: list[str]) -> int:
         recipe = longer(read_recipe(options.recipe), options.longer)
         device = choose_device(options.device)
         workers = recipe.machine.workers if device == "cpu" else 1
+        check_workers(recipe, workers)
         if (options.out / "report.txt").exists():
             print(f"already done: {options.out / 'report.txt'}")
             return 0

@@ -169,6 +169,22 @@ def longer(recipe: Recipe, times: int) -> Recipe:
     return replace(recipe, unet=replace(recipe.unet, steps=times * recipe.unet.steps))
 
 
+def check_workers(recipe: Recipe, workers: int) -> None:
+    """ValueError when a batch of the recipe cannot be divided evenly between so many workers."""
+    batches = {
+        "autoencoder.phases": [count for _, count, _ in recipe.autoencoder.phases],
+        "decoder.phases": [count for _, count, _ in recipe.decoder.phases],
+        "text.batch": [recipe.text.batch],
+        "unet.batch": [recipe.unet.batch],
+        "lora.batch": [recipe.lora.batch],
+        "controlnet.batch": [recipe.controlnet.batch],
+    }
+    for name, counts in batches.items():
+        for count in counts:
+            if count % workers:
+                raise ValueError(f"{name}: a batch of {count} cannot be divided between {workers} workers")
+
+
 def _section(kind: type[Section], table: dict[str, Any], name: str) -> Section:
     given = dict(table.get(name, {}))
     known = [field.name for field in fields(kind)]  # type: ignore[arg-type]

@@ -5,6 +5,7 @@ doubles the speed.
 """
 
 import os
+import sys
 import tempfile
 import threading
 from collections.abc import Callable, Sequence
@@ -97,9 +98,13 @@ def _member(rank: int, count: int, meeting: Path, work: Callable[..., None], arg
     )
     try:
         work(*arguments, Crew(rank, count))
-    except (KeyboardInterrupt, RuntimeError, ValueError):
-        if rank == 0:  # who says what all members see: a recipe that makes no sense, or that another one is gone
+    except (KeyboardInterrupt, ValueError):
+        if rank == 0:  # who says what all members see: a recipe that makes no sense
             raise
+    except RuntimeError as error:  # this member's own, or that another one is gone
+        if rank == 0:
+            raise
+        print(f"tiny_model: worker {rank} ends: {str(error).splitlines()[0]}", file=sys.stderr, flush=True)
     finally:
         dist.destroy_process_group()
 

@@ -98,7 +98,7 @@ def test_a_batch_that_cannot_be_divided_is_one_line(miniature: str, tmp_path: Pa
     recipe = miniature.replace("workers = 1", "workers = 2").replace("[64, 2, 1]]", "[64, 1, 1]]")
     done = finished(tmp_path, recipe, "autoencoder")
     assert done.returncode == 2
-    assert done.stderr == "tiny_model: a batch of 1 cannot be divided between 2 workers\n"
+    assert done.stderr == "tiny_model: autoencoder.phases: a batch of 1 cannot be divided between 2 workers\n"
 
 
 @pytest.fixture
