@@ -81,7 +81,8 @@ class UnetRecipe:
     steps: int
     falling: float
     gamma: float
-    time_power: float
+    time_mean: float
+    time_spread: float
     seed_offset: int
 
 

@@ -91,11 +91,14 @@ def velocity_loss(
 ) -> Tensor:
     """Weighted mean square error of the velocity that `predict(x_t, t)` gives for a batch's `part`, at random times.
 
+    Times are logit-normal (Esser et al. 2024, section 3.1): what shape a thing has is decided at middle noise.
+
     `latents` [b, 4, h, w] are those of the whole batch, for which times and noise are drawn, so that the step does not
     depend on how many workers divide it.
     """
     shape = recipe.unet
-    t = tensor_of((STEPS * rng.random(len(latents)) ** shape.time_power).astype(int)).clamp(max=STEPS - 1)[part]
+    middle = 1 / (1 + np.exp(-rng.normal(shape.time_mean, shape.time_spread, len(latents))))
+    t = tensor_of((STEPS * middle).astype(np.int64)).clamp(max=STEPS - 1)[part]
     noise = torch.randn_like(latents)[part]
     clean = latents[part]
     error = predict(add_noise(clean, noise, t), t) - velocity(clean, noise, t)
