@@ -81,6 +81,7 @@ class UnetRecipe:
     steps: int
     falling: float
     gamma: float
+    floor: float
     time_mean: float
     time_spread: float
     seed_offset: int

@@ -34,15 +34,16 @@ def noise_of(x: Tensor, v: Tensor, t: Tensor) -> Tensor:
     return share.sqrt() * v + (1 - share).sqrt() * x
 
 
-def loss_weights(gamma: float) -> Tensor:
-    """min(SNR + 1, gamma) / (SNR + 1) for every step, [1000]: the weight on the velocity's error.
+def loss_weights(gamma: float, floor: float) -> Tensor:
+    """min(SNR + floor, gamma) / gamma / (SNR + 1) for every step, [1000]: the weight on the velocity's error.
 
-    It is an error of x_0 weighted by min(SNR + 1, gamma): like min-SNR (Hang et al. 2023, section 3.4), but the
-    noisiest steps, where the caption is all there is to go by, count in full.
+    As an error of x_0 it is weighted by min(SNR + floor, gamma) / gamma: min-SNR (Hang et al. 2023, section 3.4) with a
+    floor for the noisiest steps. Without the floor they teach nothing of the caption; with a high one their error, which
+    cannot fall below what the caption leaves open, drowns the steps where shapes are decided.
     """
     share = signal_shares()
-    ratio = 1 / (1 - share)  # SNR + 1
-    return (ratio.clamp(max=gamma) / ratio).float()
+    ratio = share / (1 - share)
+    return ((ratio + floor).clamp(max=gamma) / gamma / (ratio + 1)).float()
 
 
 @torch.no_grad()

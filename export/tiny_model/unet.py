@@ -102,7 +102,7 @@ def velocity_loss(
     noise = torch.randn_like(latents)[part]
     clean = latents[part]
     error = predict(add_noise(clean, noise, t), t) - velocity(clean, noise, t)
-    return (loss_weights(shape.gamma)[t] * (error**2).mean((1, 2, 3))).mean()
+    return (loss_weights(shape.gamma, shape.floor)[t] * (error**2).mean((1, 2, 3))).mean()
 
 
 class Captions:

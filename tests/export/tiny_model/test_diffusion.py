@@ -47,16 +47,14 @@ def test_noising_keeps_unit_variance_and_goes_from_latents_to_noise() -> None:
     assert (speed[1] + latents[1]).std() < 0.08
 
 
-def test_the_noisiest_step_counts_in_full_and_clean_ones_are_capped() -> None:
-    weights = loss_weights(5.0)
+def test_an_error_of_x0_counts_in_full_from_middle_noise_on_and_little_before() -> None:
     shares = signal_shares()
     ratio = shares / (1 - shares)
-    assert weights.shape == (1000,)
-    assert weights[-1].item() == pytest.approx(1, rel=0.01)
-    for step in (0, 10, 100):
-        assert weights[step].item() == pytest.approx(5 / (ratio[step].item() + 1), rel=1e-6)
-    assert (weights[ratio < 4] == 1).all()
-    assert (weights[1:] >= weights[:-1]).all()
+    of_latents = loss_weights(0.3, 0.02).double() * (ratio + 1)  # v's square error is x_0's times SNR + 1
+    assert of_latents.shape == (1000,)
+    assert of_latents[-1].item() == pytest.approx((ratio[-1].item() + 0.02) / 0.3, rel=1e-5)
+    torch.testing.assert_close(of_latents[ratio >= 0.28], torch.ones_like(of_latents[ratio >= 0.28]))
+    assert (of_latents[1:] <= of_latents[:-1] + 1e-6).all()
 
 
 @pytest.mark.parametrize("steps", [1, 2, 7, 20])
