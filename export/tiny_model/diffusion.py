@@ -38,8 +38,8 @@ def loss_weights(gamma: float, floor: float) -> Tensor:
     """min(SNR + floor, gamma) / gamma / (SNR + 1) for every step, [1000]: the weight on the velocity's error.
 
     As an error of x_0 it is weighted by min(SNR + floor, gamma) / gamma: min-SNR (Hang et al. 2023, section 3.4) with a
-    floor for the noisiest steps. Without the floor they teach nothing of the caption; with a high one their error, which
-    cannot fall below what the caption leaves open, drowns the steps where shapes are decided.
+    floor for the noisiest steps. Without the floor they teach nothing of the caption; with a high one their error,
+    which cannot fall below what the caption leaves open, drowns the steps where shapes are decided.
     """
     share = signal_shares()
     ratio = share / (1 - share)
