@@ -81,6 +81,7 @@ class UnetRecipe:
     steps: int
     falling: float
     gamma: float
+    last_gamma: float
     floor: float
     time_mean: float
     time_spread: float

@@ -86,7 +86,7 @@ def train_controlnet(
         def predict(x: Tensor, t: Tensor) -> Tensor:
             return controlled(unet, network, x, t, states, lines)
 
-        return velocity_loss(recipe, predict, pool.latents[chosen], rng, part)
+        return velocity_loss(recipe, predict, pool.latents[chosen], rng, part, recipe.unet.gamma)
 
     optimiser = torch.optim.AdamW(network.parameters(), lr=shape.learning_rate, weight_decay=1e-2)
     depends = repr((recipe.seed, recipe.data, recipe.unet, shape))

@@ -106,7 +106,7 @@ def train_lora(
         def predict(x: Tensor, t: Tensor) -> Tensor:
             return network(x, t, encoder_hidden_states=states).sample
 
-        return velocity_loss(recipe, predict, pool.latents[chosen], rng, part)
+        return velocity_loss(recipe, predict, pool.latents[chosen], rng, part, recipe.unet.gamma)
 
     optimiser = torch.optim.AdamW(trained.parameters(), lr=shape.learning_rate, weight_decay=0.0)
     depends = repr((recipe.seed, recipe.data, recipe.unet, shape))

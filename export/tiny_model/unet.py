@@ -72,7 +72,8 @@ def train_unet(
         def predict(x: Tensor, t: Tensor) -> Tensor:
             return network(x, t, encoder_hidden_states=states).sample
 
-        return velocity_loss(recipe, predict, pool.latents[chosen], rng, part)
+        gamma = shape.gamma if step < (1 - shape.falling) * shape.steps else shape.last_gamma
+        return velocity_loss(recipe, predict, pool.latents[chosen], rng, part, gamma)
 
     optimiser = torch.optim.AdamW(network.parameters(), lr=shape.learning_rate, weight_decay=1e-2)
     depends = repr((recipe.seed, recipe.data, recipe.text.hidden, shape))
@@ -88,6 +89,7 @@ def velocity_loss(
     latents: Tensor,
     rng: np.random.Generator,
     part: slice,
+    gamma: float,
 ) -> Tensor:
     """Weighted mean square error of the velocity that `predict(x_t, t)` gives for a batch's `part`, at random times.
 
@@ -102,7 +104,7 @@ def velocity_loss(
     noise = torch.randn_like(latents)[part]
     clean = latents[part]
     error = predict(add_noise(clean, noise, t), t) - velocity(clean, noise, t)
-    return (loss_weights(shape.gamma, shape.floor)[t] * (error**2).mean((1, 2, 3))).mean()
+    return (loss_weights(gamma, shape.floor)[t] * (error**2).mean((1, 2, 3))).mean()
 
 
 class Captions:
