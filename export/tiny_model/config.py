@@ -33,6 +33,7 @@ class AutoencoderRecipe:
     learning_rate: float
     gradient_weight: float
     kl_weight: float
+    mark_weight: float
     seed_offset: int
 
 
