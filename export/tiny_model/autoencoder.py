@@ -1,6 +1,5 @@
 """The autoencoder: 128x128 pictures to 4x16x16 latents and back, trained on crops first and then on whole pictures."""
 
-from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
@@ -10,11 +9,10 @@ from diffusers import AutoencoderKL
 from numpy.typing import NDArray
 from torch import Tensor
 
-from onnxflow.export.tiny_model.config import AutoencoderRecipe, Recipe
+from onnxflow.export.tiny_model.config import Recipe
 from onnxflow.export.tiny_model.crew import ALONE, Crew
 from onnxflow.export.tiny_model.device import tensor_of
 from onnxflow.export.tiny_model.linear_start import start_linear
-from onnxflow.export.tiny_model.marks import CHANNEL, Mark, mark_map, marks_of
 from onnxflow.export.tiny_model.progress import Log
 from onnxflow.export.tiny_model.renderer import jittered_palette, render, wild_palette
 from onnxflow.export.tiny_model.subjects import training_subject
@@ -52,17 +50,16 @@ def train_autoencoder(
     network = build_autoencoder(recipe).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
     @cache
-    def pool() -> Pictures:
+    def pool() -> NDArray[np.uint8]:
         log(f"autoencoder: draws {shape.pool} pictures")
         return _pictures(recipe, np.random.default_rng(seed), shape.pool)
 
     def loss(step: int) -> Tensor:
         rng = step_randomness(seed, step)
         side, count = phase_at(shape.phases, step)
-        crops, levels = _crops(pool(), rng, count, side)
-        images, levels = to_tensor(crops[crew.share(count)]), levels[crew.share(count)]
+        images = to_tensor(_crops(pool(), rng, count, side)[crew.share(count)])
         torch.manual_seed(int(rng.integers(2**62)) + crew.rank)  # another noise for every part of the batch
-        return _loss(network, images, levels, shape)
+        return _loss(network, images, shape.gradient_weight, shape.kl_weight)
 
     optimiser = torch.optim.AdamW(network.parameters(), lr=shape.learning_rate, betas=(0.9, 0.99), weight_decay=1e-3)
     depends = repr((recipe.seed, recipe.data, shape))
@@ -70,7 +67,7 @@ def train_autoencoder(
     train(stage, loss, log, recipe.machine.checkpoint_every, stop_at, crew)
     network = network.to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]
     normalise_latents(
-        network, to_tensor(_pictures(recipe, np.random.default_rng(seed + 1000), min(512, shape.pool), wild=0.0).pixels)
+        network, to_tensor(_pictures(recipe, np.random.default_rng(seed + 1000), min(512, shape.pool), wild=0.0))
     )
     return network
 
@@ -112,54 +109,28 @@ def _parts(pictures: NDArray[np.uint8], batch: int) -> list[NDArray[np.uint8]]:
     return [pictures[start : start + batch] for start in range(0, len(pictures), batch)]
 
 
-@dataclass(frozen=True, slots=True)
-class Pictures:
-    """Pictures [n, h, w, 3], and what each shows for the channel of marks."""
-
-    pixels: NDArray[np.uint8]
-    marks: tuple[tuple[Mark, ...], ...]
-
-
-def _pictures(recipe: Recipe, rng: np.random.Generator, count: int, wild: float | None = None) -> Pictures:
+def _pictures(recipe: Recipe, rng: np.random.Generator, count: int, wild: float | None = None) -> NDArray[np.uint8]:
     share = recipe.autoencoder.wild if wild is None else wild
-    drawn, marks = [], []
+    drawn = []
     for _ in range(count):
         palette = wild_palette(rng) if rng.random() < share else jittered_palette(rng, recipe.data.jitter)
-        subject = training_subject(rng, recipe.data)
-        drawn.append(render(subject, palette, recipe.data.size))
-        marks.append(marks_of(subject))
-    return Pictures(np.stack(drawn), tuple(marks))
+        drawn.append(render(training_subject(rng, recipe.data), palette, recipe.data.size))
+    return np.stack(drawn)
 
 
-def _crops(pool: Pictures, rng: np.random.Generator, count: int, side: int) -> tuple[NDArray[np.uint8], Tensor]:
-    """Crops [count, side, side, 3], and the levels [count, side / 8, side / 8] of their channel of marks."""
-    space = pool.pixels.shape[1] - side + 1
-    corners = list(zip(rng.integers(len(pool.pixels), size=count), rng.integers(space, size=(count, 2)), strict=True))
-    crops = [pool.pixels[index, y : y + side, x : x + side] for index, (y, x) in corners]
-    levels = [mark_map(pool.marks[index], x, y, side) for index, (y, x) in corners]
-    return np.stack(crops), tensor_of(np.stack(levels))
+def _crops(pool: NDArray[np.uint8], rng: np.random.Generator, count: int, side: int) -> NDArray[np.uint8]:
+    space = pool.shape[1] - side + 1
+    corners = zip(rng.integers(len(pool), size=count), rng.integers(space, size=(count, 2)), strict=True)
+    return np.stack([pool[index, y : y + side, x : x + side] for index, (y, x) in corners])
 
 
-def _loss(network: AutoencoderKL, images: Tensor, levels: Tensor, shape: AutoencoderRecipe) -> Tensor:
-    """The picture's loss + weighted mean divergence from the standard normal + weighted error of the marks."""
+def _loss(network: AutoencoderKL, images: Tensor, gradient_weight: float, kl_weight: float) -> Tensor:
+    """L1 + MSE + weighted L1 of the picture's gradients + weighted mean divergence from the standard normal."""
     images = images.contiguous(memory_format=torch.channels_last)
     posterior = network.encode(images).latent_dist
     drawn = network.decode(posterior.sample()).sample
     divergence = 0.5 * (posterior.mean**2 + posterior.var - 1 - posterior.logvar).mean()
-    marks = mark_loss(posterior.mean[:, CHANNEL], levels)
-    return picture_loss(drawn, images, shape.gradient_weight) + shape.kl_weight * divergence + shape.mark_weight * marks
-
-
-def mark_loss(given: Tensor, levels: Tensor) -> Tensor:
-    """Mean distance to the levels [b, h, w] over all things, plus that over nothing; NaN does not count."""
-    away = (given - levels.nan_to_num()).abs()
-    there, nothing = (levels.abs() > 0).float(), (levels == 0).float()
-    return _mean_over(away * there, there) + _mean_over(away * nothing, nothing)
-
-
-def _mean_over(values: Tensor, counted: Tensor) -> Tensor:
-    """The mean of values over what is counted; zero where nothing is."""
-    return values.sum() / counted.sum().clamp(min=1)
+    return picture_loss(drawn, images, gradient_weight) + kl_weight * divergence
 
 
 def picture_loss(drawn: Tensor, wanted: Tensor, gradient_weight: float) -> Tensor:

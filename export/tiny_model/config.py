@@ -33,7 +33,6 @@ class AutoencoderRecipe:
     learning_rate: float
     gradient_weight: float
     kl_weight: float
-    mark_weight: float
     seed_offset: int
 
 
