@@ -39,17 +39,18 @@ QUESTIONS = (*_SCENE, *_LANDSCAPE)  # the first answer's last choice is: a lands
 
 
 class CaptionReader(nn.Module):
-    """A CLIP text encoder and one linear answer to every question about the picture, read from the end of the text."""
+    """A CLIP text encoder and one linear answer to every question about the picture, read at one place in the text."""
 
     def __init__(self, encoder: CLIPTextModel) -> None:
         super().__init__()
         self.encoder = encoder
         self.heads = nn.ModuleList(nn.Linear(encoder.config.hidden_size, count) for count in QUESTIONS)
 
-    def forward(self, ids: Tensor) -> list[Tensor]:
-        """Logits [b, choices] for every question, of ids [b, s]."""
-        pooled = self.encoder(input_ids=ids).pooler_output
-        return [head(pooled) for head in self.heads]
+    def forward(self, ids: Tensor, places: Tensor) -> list[Tensor]:
+        """Logits [b, choices] for every question, of ids [b, s] read at `places` [b]."""
+        states = self.encoder(input_ids=ids).last_hidden_state
+        read = states[torch.arange(len(ids)), places]
+        return [head(read) for head in self.heads]
 
 
 def make_tokenizer(recipe: Recipe) -> Tokenizer:
@@ -90,8 +91,8 @@ def train_text_encoder(
     def loss(step: int) -> Tensor:
         rng = step_randomness(seed, step)
         subjects = [training_subject(rng, recipe.data) for _ in range(shape.batch)]
-        ids, answers = (part[crew.share(shape.batch)] for part in read_batch(subjects, tokenizer, rng))
-        return mean_of_losses(reader(ids), answers)
+        ids, answers, places = (part[crew.share(shape.batch)] for part in read_batch(subjects, tokenizer, rng))
+        return mean_of_losses(reader(ids, places), answers)
 
     optimiser = torch.optim.AdamW(reader.parameters(), lr=shape.learning_rate, weight_decay=1e-2)
     depends = repr((recipe.seed, recipe.data, shape))
@@ -101,11 +102,18 @@ def train_text_encoder(
     return reader.encoder
 
 
-def read_batch(subjects: list[Subject], tokenizer: Tokenizer, rng: np.random.Generator) -> tuple[Tensor, Tensor]:
-    """Ids [b, longest text of the batch] of one caption for each subject, and the right answers [b, questions]."""
+def read_batch(
+    subjects: list[Subject], tokenizer: Tokenizer, rng: np.random.Generator
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Ids [b, 77] of one caption for each subject, the right answers [b, questions], and a place [b] to read them at.
+
+    The place is the end of the text or any of the fillings behind it: a denoiser attends to all of them, and those that
+    nobody ever read keep little but the last colour (measured: 60 % of the variance at the last one).
+    """
     rows = [tokenizer.encode(caption(subject, rng)) for subject in subjects]
-    longest = max(row.index(tokenizer.end) for row in rows) + 1
-    return torch.tensor([row[:longest] for row in rows]), torch.tensor([_answers(subject) for subject in subjects])
+    places = [int(rng.integers(row.index(tokenizer.end), LENGTH)) for row in rows]
+    answers = [_answers(subject) for subject in subjects]
+    return torch.tensor(rows), torch.tensor(answers), torch.tensor(places)
 
 
 def mean_of_losses(logits: list[Tensor], answers: Tensor) -> Tensor:
@@ -160,6 +168,6 @@ def _about(thing: Thing | None) -> list[int]:
 @torch.no_grad()
 def _right_share(recipe: Recipe, reader: CaptionReader, tokenizer: Tokenizer, seed: int) -> float:
     rng = np.random.default_rng(seed + 1_000_000)
-    ids, answers = read_batch([training_subject(rng, recipe.data) for _ in range(512)], tokenizer, rng)
-    given = torch.stack([logits.argmax(1) for logits in reader(ids)], 1)
+    ids, answers, places = read_batch([training_subject(rng, recipe.data) for _ in range(512)], tokenizer, rng)
+    given = torch.stack([logits.argmax(1) for logits in reader(ids, places)], 1)
     return float(((given == answers) | (answers == _NOT_ASKED)).all(1).float().mean())

@@ -104,11 +104,21 @@ def test_every_answer_is_one_of_its_question() -> None:
     assert seen == wanted
 
 
+def test_captions_are_read_anywhere_from_their_end_on() -> None:
+    rng = np.random.default_rng(4)
+    ids, _, places = read_batch([training_subject(rng, RECIPE.data) for _ in range(200)], TOKENIZER, rng)
+    assert ids.shape == (200, 77)
+    behind = places - (ids == TOKENIZER.end).int().argmax(1)
+    assert behind.min() >= 0
+    assert places.max() <= 76
+    assert len(set(behind.tolist())) > 20
+
+
 def test_every_question_counts_the_same_and_what_is_not_asked_does_not() -> None:
     reader = CaptionReader(build_text_encoder(SMALL, TOKENIZER))
     rng = np.random.default_rng(3)
-    ids, wanted = read_batch([random_scene(rng, 0.5) for _ in range(6)], TOKENIZER, rng)
-    assert [logits.shape for logits in reader(ids)] == [(6, count) for count in QUESTIONS]
+    ids, wanted, places = read_batch([random_scene(rng, 0.5) for _ in range(6)], TOKENIZER, rng)
+    assert [logits.shape for logits in reader(ids, places)] == [(6, count) for count in QUESTIONS]
     even = [torch.zeros(6, count) for count in QUESTIONS]
     asked = [np.log(count) * bool((row >= 0).any()) for count, row in zip(QUESTIONS, wanted.T, strict=True)]
     assert asked[-4:] == [0] * 4  # those about landscapes
