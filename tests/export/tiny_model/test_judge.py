@@ -37,7 +37,7 @@ def test_pictures_of_other_prompts_are_wrong() -> None:
 
 
 def test_it_says_what_it_sees() -> None:
-    scene = Scene(Background("striped", "blue", "white", "vertical"), (Thing("star", "red", 36, 92, 22),))
+    scene = Scene(Background("striped", "blue", "white", "vertical"), (Thing("star", "red", 36, 92, 28),))
     sight = look(render(scene))
     assert (sight.kind, set(sight.colours), sight.direction) == ("striped", {"blue", "white"}, "vertical")
     (thing,) = sight.things
