@@ -77,16 +77,22 @@ def random_landscape(rng: np.random.Generator) -> Landscape:
 
 
 def is_held_out_landscape(landscape: Landscape) -> bool:
-    """Whether the training must never see this combination of sky, land, landmark and side."""
+    """Whether the training must never see this combination of sky, land, landmark and side, said or not."""
     words = f"{landscape.sky} {landscape.land} {landscape.landmark} {landscape.side}"
     return zlib.crc32(words.encode()) % HELD_OUT_ONE_IN == 0
 
 
 def held_out_landscape(rng: np.random.Generator) -> Landscape:
-    """A random landscape that the training never saw."""
-    while not is_held_out_landscape(landscape := random_landscape(rng)):
+    """A random landscape that the training never saw, and whose caption it never read: of one whose caption does not
+    say where the landmark stands, the same caption may stand under trained pictures."""
+    while not _is_new(landscape := random_landscape(rng)):
         pass
     return landscape
+
+
+def _is_new(landscape: Landscape) -> bool:
+    told = landscape.landmark is None or landscape.side_said
+    return told and is_held_out_landscape(landscape)
 
 
 def training_landscape(rng: np.random.Generator) -> Landscape:

@@ -133,8 +133,11 @@ def hides(background: Background, colour: str) -> bool:
 
 def _combination(scene: Scene) -> str:
     back = scene.background
+    colours = [back.first, str(back.second)]
+    if back.kind in ("striped", "checkered"):
+        colours.sort()  # black and yellow stripes are yellow and black ones, in words and in pictures
     things = " ".join(f"{thing.colour} {thing.shape}" for thing in scene.things)
-    return f"{back.kind} {back.first} {back.second} {things} {scene.relation}"
+    return f"{back.kind} {' '.join(colours)} {things} {scene.relation}"
 
 
 def _pick(rng: np.random.Generator, choices: list[str] | tuple[str, ...]) -> str:

@@ -37,7 +37,13 @@ def test_every_sky_and_land_is_trained_and_asked_for() -> None:
     assert any(held_out_landscape(rng).landmark for _ in range(50))
 
 
-def test_what_the_caption_does_not_decide_does_not_decide_what_is_held_out() -> None:
+def test_a_held_out_caption_says_everything_that_is_held_out() -> None:
+    rng = np.random.default_rng(8)
+    asked = [held_out_landscape(rng) for _ in range(300)]
+    assert all(landscape.side_said for landscape in asked if landscape.landmark)
+
+
+def test_a_combination_is_held_out_whether_or_not_its_caption_says_the_side() -> None:
     rng = np.random.default_rng(3)
     for _ in range(100):
         landscape = random_landscape(rng)
