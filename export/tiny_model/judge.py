@@ -20,6 +20,8 @@ BOX = 24  # side of the box that shapes are compared in
 DIFFERENT = 0.22  # distance in RGB (0..1) from which a pixel is no longer background
 SMALLEST = 60  # pixels of the smallest patch that counts as a thing
 APART = 20.0  # pixels between the centres of things that are beside or above each other
+ONE_COLOUR = (0.30, 0.80)  # share of a thing's pixels that must be so near its colour in RGB; drawn ones: 0.97
+MOST_STRAY = 0.02  # share of a picture that neither the background nor a thing may explain; drawn ones: 0.0002
 INSIDE_DIFFERENT = 0.30  # distance in RGB from which a part of a thing counts as another thing
 TWO_COLOURED = 0.25  # distance in RGB from which a background's two colours count as two
 _ALTERNATIVES = (  # plain first: it wins a tie
@@ -48,12 +50,14 @@ class SeenThing:
 
 @dataclass(frozen=True, slots=True)
 class Sight:
-    """All that is seen in a picture; the colours of a background in the order of its pattern."""
+    """All that is seen in a picture; the colours of a background in the order of its pattern, and the share of the
+    picture that neither it nor a thing explains."""
 
     kind: str
     colours: tuple[str, ...]
     direction: str | None
     things: tuple[SeenThing, ...]
+    stray: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,10 +85,12 @@ def look(picture: Picture) -> Sight:
     kind, direction, first, second = _fit_background(pixels)
     weight = _weights(128)[(kind, direction)][..., None]
     away = np.linalg.norm(pixels - (first * (1 - weight) + second * weight), axis=2)
-    patches = _patches(_without_lines(away > DIFFERENT))
+    different = away > DIFFERENT
+    patches = _patches(_without_lines(different))
+    explained = _grown(_grown(np.logical_or.reduce([np.zeros_like(different), *patches])))
     colours = (_nearest(first),) if kind == "plain" else (_nearest(first), _nearest(second))
     things = tuple(thing for patch in patches for thing in _see_patch(pixels, away, patch))
-    return Sight(kind, colours, direction, things)
+    return Sight(kind, colours, direction, things, float((different & ~explained).mean()))
 
 
 def judge(picture: Picture, scene: Scene) -> Verdict:
@@ -107,7 +113,9 @@ def judge(picture: Picture, scene: Scene) -> Verdict:
         place=_agree([(a.place, b.place) for a, b in pairs if a.place is not None], same_count)
         if wanted[0].place
         else None,
-        size=_agree([(a.size, b.size) for a, b in pairs if a.size is not None], same_count) if wanted[0].size else None,
+        size=_agree([(a.size, b.size) for a, b in pairs if a.size is not None], same_count)
+        if any(thing.size for thing in wanted)
+        else None,
         direction=sight.direction == scene.background.direction if scene.background.direction_said else None,
     )
 
@@ -132,6 +140,8 @@ def _agree(pairs: list[tuple[object, object]], same_count: bool) -> bool:
 
 
 def _background_right(sight: Sight, scene: Scene) -> bool:
+    if sight.stray > MOST_STRAY:
+        return False
     back = scene.background
     wanted = (back.first,) if back.second is None else (back.first, back.second)
     if back.kind == "gradient":
@@ -254,8 +264,11 @@ def _outside(patch: NDArray[np.bool_]) -> NDArray[np.bool_]:
 
 
 def _see(pixels: Floats, patch: NDArray[np.bool_], core: NDArray[np.bool_]) -> SeenThing:
-    """The thing whose outline is that of a patch and whose colour is that of its core."""
-    colour = np.median(pixels[core if core.any() else patch], axis=0)
+    """The thing whose outline is that of a patch and whose colour is that of its core, if that has one colour."""
+    shown = pixels[core if core.any() else patch]
+    colour = np.median(shown, axis=0)
+    distance, share = ONE_COLOUR
+    of_one_colour = (np.linalg.norm(shown - colour, axis=1) < distance).mean() >= share
     rows, columns = np.flatnonzero(patch.any(1)), np.flatnonzero(patch.any(0))
     top, bottom, left, right = rows[0], rows[-1] + 1, columns[0], columns[-1] + 1
     box = _scaled(patch[top:bottom, left:right].astype(np.float32))
@@ -265,7 +278,7 @@ def _see(pixels: Floats, patch: NDArray[np.bool_], core: NDArray[np.bool_]) -> S
     radius = float(max(bottom - top, right - left)) / _extents()[best]
     return SeenThing(
         shape=SHAPES[best] if overlaps[best] > 0.6 else "none",
-        colour=_nearest(colour),
+        colour=_nearest(colour) if of_one_colour else "none",
         size=min(SIZES, key=lambda size: abs(RADII[size] - radius)),
         place=(ROWS[_third(y)], COLUMNS[_third(x)]),
         x=x,

@@ -147,3 +147,35 @@ def test_landscapes_are_no_scenes() -> None:
     pictures = [render(random_landscape(rng)) for _ in range(40)]
     scenes, _ = drawn(40, 14)
     assert not any(judge(picture, scene).all_right for picture, scene in zip(pictures, scenes, strict=True))
+
+
+CIRCLE = Scene(Background("plain", "white"), (Thing("circle", "red", 64, 64, 30),))
+BLUE = (31, 77, 217)
+
+
+def test_a_thing_of_two_colours_has_no_colour() -> None:
+    picture = render(CIRCLE)
+    red = np.abs(picture.astype(int) - picture[64, 64]).max(axis=2) < 40
+    rows = np.arange(128)[:, None]
+    for second in (rows > 66, rows % 8 < 3):  # the lower half; stripes
+        changed = picture.copy()
+        changed[red & second] = BLUE
+        verdict = judge(changed, CIRCLE)
+        assert not verdict.colours
+        assert not verdict.all_right
+
+
+def test_lines_across_the_picture_make_the_background_wrong() -> None:
+    picture = render(CIRCLE)
+    assert judge(picture, CIRCLE).all_right
+    picture[::6] = 0
+    verdict = judge(picture, CIRCLE)
+    assert not verdict.background
+    assert not verdict.all_right
+
+
+def test_the_size_of_the_second_thing_is_asked_too() -> None:
+    wanted = two(Thing("star", "red", 34, 64, 26), Thing("ring", "blue", 96, 64, 26, size="medium"))
+    small = two(Thing("star", "red", 34, 64, 26), Thing("ring", "blue", 96, 64, 19))
+    assert judge(render(wanted), wanted).size is True
+    assert judge(render(small), wanted).size is False

@@ -91,3 +91,26 @@ def test_noise_and_nothing_are_not_right() -> None:
     wanted = drawn(40, 16)[0]
     for picture in (noise, np.zeros_like(noise), np.full_like(noise, 255), np.full_like(noise, 128)):
         assert not any(judge_landscape(picture, landscape).all_right for landscape in wanted)
+
+
+def both(first: Landscape, second: Landscape, columns: int) -> np.ndarray:
+    """The first picture, with the columns of the second from one on."""
+    picture = render(first)
+    picture[:, columns:] = render(second)[:, columns:]
+    return picture
+
+
+def test_a_second_landmark_is_wrong() -> None:
+    for landmark in ("house", "tree"):
+        second = replace(HOUSE, landmark=landmark, side="right", x=96.0)
+        verdict = judge_landscape(both(HOUSE, second, 64), replace(HOUSE, side_said=False))
+        assert verdict.sky and verdict.land
+        assert not verdict.landmark, landmark
+
+
+def test_what_belongs_to_no_landscape_is_wrong() -> None:
+    box, ground = render(HOUSE), render(HOUSE)
+    box[2:30, 40:80] = 0
+    ground[100:, 64:] = (200, 20, 20)
+    for picture in (box, ground):
+        assert not judge_landscape(picture, HOUSE).all_right
