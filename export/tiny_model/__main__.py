@@ -8,14 +8,16 @@ import os
 import sys
 from pathlib import Path
 
+from onnxflow.errors import OnnxflowError
 from onnxflow.export.tiny_model.config import RECIPE, check_workers, longer, read_recipe
 from onnxflow.export.tiny_model.crew import run_crew
 from onnxflow.export.tiny_model.device import DEVICES, choose_device
-from onnxflow.export.tiny_model.stages import STAGES, run
+from onnxflow.export.tiny_model.stages import REPORT, STAGES, is_done, run
 
 
 def main(arguments: list[str]) -> int:
-    """Run the stages up to the one asked for; 0 when done, 2 for arguments or a recipe that make no sense."""
+    """Run the stages up to the one asked for; 0 when done, 1 when something failed on the way, 2 for arguments, a
+    recipe or a folder that make no sense."""
     parser = argparse.ArgumentParser(prog="python -m onnxflow.export.tiny_model", description=__doc__)
     parser.add_argument(
         "--out", type=Path, default=Path("build/tiny-model"), help="folder for checkpoints, log and results"
@@ -32,13 +34,13 @@ def main(arguments: list[str]) -> int:
         device = choose_device(options.device)
         workers = recipe.machine.workers if device == "cpu" else 1
         check_workers(recipe, workers)
-        if (options.out / "report.txt").exists():
-            print(f"already done: {options.out / 'report.txt'}")
+        if is_done(recipe, options.out):
+            print(f"already done: {options.out / REPORT}")
             return 0
         run_crew(workers, run, (recipe, options.out, options.stage, device))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, FloatingPointError, OnnxflowError) as error:
         print(f"tiny_model: {error}", file=sys.stderr)
-        return 2
+        return 2 if isinstance(error, ValueError) else 1
     except KeyboardInterrupt:
         print("tiny_model: stopped; start it again to go on", file=sys.stderr)
         return 130

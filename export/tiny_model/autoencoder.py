@@ -12,6 +12,7 @@ from torch import Tensor
 from onnxflow.export.tiny_model.config import Recipe
 from onnxflow.export.tiny_model.crew import ALONE, Crew
 from onnxflow.export.tiny_model.device import tensor_of
+from onnxflow.export.tiny_model.lineage import data_digest
 from onnxflow.export.tiny_model.linear_start import start_linear
 from onnxflow.export.tiny_model.progress import Log
 from onnxflow.export.tiny_model.renderer import jittered_palette, render, wild_palette
@@ -62,7 +63,7 @@ def train_autoencoder(
         return _loss(network, images, shape.gradient_weight, shape.kl_weight)
 
     optimiser = torch.optim.AdamW(network.parameters(), lr=shape.learning_rate, betas=(0.9, 0.99), weight_decay=1e-3)
-    depends = repr((recipe.seed, recipe.data, shape))
+    depends = repr((recipe.seed, recipe.data, shape, data_digest()))
     stage = Stage("autoencoder", folder / "autoencoder.pt", depends, network, optimiser, linear(steps, 50), steps)
     train(stage, loss, log, recipe.machine.checkpoint_every, stop_at, crew)
     network = network.to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]

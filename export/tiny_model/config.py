@@ -7,6 +7,9 @@ from typing import Any, TypeVar
 
 Section = TypeVar("Section")
 RECIPE = Path(__file__).with_name("recipe.toml")
+LEVELS = {"autoencoder.channels": 4, "unet.channels": 3, "controlnet.channels": 4}  # lists of so many numbers
+SHARES = ("two_objects", "landscapes", "wild", "ema", "caption_dropout", "falling")  # floats in 0..1
+ANY_NUMBERS = ("time_mean",)  # floats that may be negative; all other numbers are not
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,7 +128,8 @@ class EvaluationRecipe:
 
 @dataclass(frozen=True, slots=True)
 class MachineRecipe:
-    """What the training may take of the machine; changes the cost and the rounding, not the recipe."""
+    """What the training may take of the machine. It changes the cost, and the weights as another seed would: workers
+    draw the autoencoder's noise each for themselves and add up in another order."""
 
     workers: int
     threads: int
@@ -149,10 +153,11 @@ class Recipe:
 
 
 def read_recipe(path: Path = RECIPE) -> Recipe:
-    """Read a recipe file; ValueError names a missing or unknown key."""
+    """Read a recipe file; ValueError names a missing or unknown key, or one with a value that makes no sense."""
     table = tomllib.loads(path.read_text(encoding="utf-8"))
+    _same_names("recipe", table, [field.name for field in fields(Recipe)])
     return Recipe(
-        seed=int(table.get("seed", 0)),
+        seed=_number(table["seed"], int, "seed"),
         data=_section(DataRecipe, table, "data"),
         autoencoder=_section(AutoencoderRecipe, table, "autoencoder"),
         decoder=_section(DecoderRecipe, table, "decoder"),
@@ -189,13 +194,49 @@ def check_workers(recipe: Recipe, workers: int) -> None:
 
 
 def _section(kind: type[Section], table: dict[str, Any], name: str) -> Section:
-    given = dict(table.get(name, {}))
-    known = [field.name for field in fields(kind)]  # type: ignore[arg-type]
-    if sorted(given) != sorted(known):
-        missing, extra = sorted(set(known) - set(given)), sorted(set(given) - set(known))
-        raise ValueError(f"recipe section [{name}]: missing {missing}, unknown {extra}")
-    return kind(**{key: _frozen(value) for key, value in given.items()})
+    given = table[name]
+    if not isinstance(given, dict):
+        raise ValueError(f"recipe: {name} is {given!r}, but must be a section")
+    kinds = {field.name: field.type for field in fields(kind)}  # type: ignore[arg-type]
+    _same_names(f"recipe section [{name}]", given, list(kinds))
+    return kind(**{key: _value(value, kinds[key], f"{name}.{key}") for key, value in given.items()})
 
 
-def _frozen(value: Any) -> Any:
-    return tuple(_frozen(part) for part in value) if isinstance(value, list) else value
+def _same_names(where: str, given: dict[str, Any], known: list[str]) -> None:
+    missing, extra = sorted(set(known) - set(given)), sorted(set(given) - set(known))
+    if missing or extra:
+        raise ValueError(f"{where}: missing {missing}, unknown {extra}")
+
+
+def _value(value: Any, kind: Any, name: str) -> Any:
+    """A value of the type that a section's field has, or ValueError."""
+    if kind in (int, float):
+        return _number(value, kind, name)
+    if not isinstance(value, list) or not value:
+        raise ValueError(f"recipe: {name} is {value!r}, but must be a list with something in it")
+    if name.endswith(".phases"):
+        for phase in value:
+            if not isinstance(phase, list) or len(phase) != 3:
+                raise ValueError(f"recipe: a phase of {name} is {phase!r}, but must be [side, batch, steps]")
+        return tuple(tuple(_number(part, int, name) for part in phase) for phase in value)
+    count = LEVELS.get(name, len(value))
+    if len(value) != count:
+        raise ValueError(f"recipe: {name} has {len(value)} numbers, but must have {count}")
+    return tuple(_number(part, int, name) for part in value)
+
+
+def _number(value: Any, kind: type[int] | type[float], name: str) -> Any:
+    whole = isinstance(value, int) and not isinstance(value, bool)
+    if not whole and (kind is int or not isinstance(value, float)):
+        raise ValueError(f"recipe: {name} is {value!r}, but must be {'a whole number' if kind is int else 'a number'}")
+    key = name.rpartition(".")[2]
+    least, most = (0, 2**31) if key.startswith("seed") else (1, 2**31) if kind is int else (0, 1e6)
+    if key in SHARES:
+        least, most = 0, 1
+    elif key in ANY_NUMBERS:
+        least = -most
+    if name == "data.size" and value % 32:
+        raise ValueError(f"recipe: data.size is {value}, but must be a multiple of 32: eight, and two halvings")
+    if not least <= value <= most:  # a NaN is refused too
+        raise ValueError(f"recipe: {name} is {value}, but must be from {least} to {most:g}")
+    return value

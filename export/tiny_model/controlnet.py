@@ -19,6 +19,7 @@ from onnxflow.export.tiny_model.captions import caption
 from onnxflow.export.tiny_model.config import Recipe
 from onnxflow.export.tiny_model.crew import ALONE, Crew
 from onnxflow.export.tiny_model.device import tensor_of
+from onnxflow.export.tiny_model.lineage import data_digest, weights_digest
 from onnxflow.export.tiny_model.pool import Pool
 from onnxflow.export.tiny_model.progress import Log
 from onnxflow.export.tiny_model.renderer import jittered_palette, render
@@ -89,7 +90,7 @@ def train_controlnet(
         return velocity_loss(recipe, predict, pool.latents[chosen], rng, part, recipe.unet.gamma)
 
     optimiser = torch.optim.AdamW(network.parameters(), lr=shape.learning_rate, weight_decay=1e-2)
-    depends = repr((recipe.seed, recipe.data, recipe.unet, shape))
+    depends = repr((recipe.seed, recipe.data, recipe.unet, shape, data_digest(), weights_digest(unet)))
     path = folder / "controlnet.pt"
     stage = Stage("controlnet", path, depends, network, optimiser, cosine(shape.steps, 50), shape.steps, 0.998)
     train(stage, loss, log, recipe.machine.checkpoint_every, stop_at, crew)

@@ -67,7 +67,7 @@ ALONE = Crew()
 def run_crew(count: int, work: Callable[..., None], arguments: Sequence[Any]) -> None:
     """Call `work(*arguments, crew)` in `count` processes, this one leading; returns or raises what the leader does.
 
-    A member that dies makes the others fail at their next exchange.
+    ChildProcessError when another member is gone: the leader then fails at its next exchange.
     """
     if count == 1:
         work(*arguments, ALONE)
@@ -83,6 +83,11 @@ def run_crew(count: int, work: Callable[..., None], arguments: Sequence[Any]) ->
             member.start()
         try:
             _member(0, count, meeting, work, arguments)
+        except RuntimeError as error:
+            members[0].join(1)  # one that was killed a moment ago is not counted as gone at once
+            if all(member.is_alive() for member in members):
+                raise
+            raise ChildProcessError("a worker is gone, killed or out of memory; start again to go on") from error
         finally:
             for member in members:
                 member.join(5)

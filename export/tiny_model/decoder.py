@@ -15,6 +15,7 @@ from onnxflow.export.tiny_model.autoencoder import LATENT_SCALE, encode, phase_a
 from onnxflow.export.tiny_model.config import Recipe
 from onnxflow.export.tiny_model.crew import ALONE, Crew
 from onnxflow.export.tiny_model.landscapes import Landscape
+from onnxflow.export.tiny_model.lineage import data_digest, weights_digest
 from onnxflow.export.tiny_model.progress import Log
 from onnxflow.export.tiny_model.renderer import jittered_palette, render, wild_palette
 from onnxflow.export.tiny_model.subjects import Subject, training_subject
@@ -63,7 +64,7 @@ def train_decoder(
         return falling(step % round_steps) / (1 + step // round_steps)
 
     optimiser = torch.optim.AdamW(trained.parameters(), lr=shape.learning_rate, betas=(0.9, 0.99), weight_decay=1e-3)
-    depends = repr((recipe.seed, recipe.data, recipe.autoencoder, shape))
+    depends = repr((recipe.seed, recipe.data, shape, data_digest(), weights_digest(network.encoder)))
     stage = Stage("decoder", folder / "decoder.pt", depends, trained, optimiser, rate, steps)
     train(stage, loss, log, recipe.machine.checkpoint_every, stop_at, crew)
     trained.to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]

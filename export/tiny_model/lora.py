@@ -19,6 +19,7 @@ from onnxflow.export.tiny_model.autoencoder import encode
 from onnxflow.export.tiny_model.captions import caption
 from onnxflow.export.tiny_model.config import Recipe
 from onnxflow.export.tiny_model.crew import ALONE, Crew
+from onnxflow.export.tiny_model.lineage import data_digest, weights_digest
 from onnxflow.export.tiny_model.pool import Pool
 from onnxflow.export.tiny_model.progress import Log
 from onnxflow.export.tiny_model.renderer import jittered_palette, render
@@ -109,7 +110,7 @@ def train_lora(
         return velocity_loss(recipe, predict, pool.latents[chosen], rng, part, recipe.unet.gamma)
 
     optimiser = torch.optim.AdamW(trained.parameters(), lr=shape.learning_rate, weight_decay=0.0)
-    depends = repr((recipe.seed, recipe.data, recipe.unet, shape))
+    depends = repr((recipe.seed, recipe.data, recipe.unet, shape, data_digest(), weights_digest(unet)))
     stage = Stage("lora", folder / "lora.pt", depends, trained, optimiser, cosine(shape.steps, 20), shape.steps)
     train(stage, loss, log, recipe.machine.checkpoint_every, stop_at, crew)
     if crew.leads:

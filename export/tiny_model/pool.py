@@ -16,6 +16,7 @@ from onnxflow.export.tiny_model.captions import caption
 from onnxflow.export.tiny_model.config import Recipe
 from onnxflow.export.tiny_model.crew import ALONE, Crew
 from onnxflow.export.tiny_model.device import tensor_of
+from onnxflow.export.tiny_model.lineage import data_digest, weights_digest
 from onnxflow.export.tiny_model.progress import Log
 from onnxflow.export.tiny_model.renderer import jittered_palette, render
 from onnxflow.export.tiny_model.subjects import training_subject
@@ -35,14 +36,16 @@ class Pool:
 
 def make_pool(recipe: Recipe, network: AutoencoderKL, folder: Path, log: Log, crew: Crew = ALONE) -> Pool:
     """The pool of this recipe and autoencoder below `folder`; files that are there are read instead of made."""
-    folder = folder / f"pool-{_digest(recipe)}"
+    depends = repr((recipe.seed, recipe.data, recipe.unet.pool, data_digest(), weights_digest(network.encoder)))
+    folder = folder / f"pool-{hashlib.sha256(depends.encode()).hexdigest()[:8]}"
     folder.mkdir(parents=True, exist_ok=True)
     paths = [folder / f"{start:06d}.npz" for start in range(0, recipe.unet.pool, _FILE)]
     for index, path in enumerate(paths):
         if index % crew.count == crew.rank and not path.exists():
             start = index * _FILE
-            _make_file(recipe, network, path, start, min(_FILE, recipe.unet.pool - start))
-            log(f"pool: {start + _FILE}/{recipe.unet.pool} pictures")
+            end = min(start + _FILE, recipe.unet.pool)
+            _make_file(recipe, network, path, start, end - start)
+            log(f"pool: {end}/{recipe.unet.pool} pictures")  # the leader tells of its own files only
     crew.wait()
     latents, captions = [], []
     for path in paths:
@@ -50,12 +53,6 @@ def make_pool(recipe: Recipe, network: AutoencoderKL, folder: Path, log: Log, cr
             latents.append(tensor_of(saved["latents"].astype(np.float32)))
             captions += [tuple(str(text) for text in texts) for texts in saved["captions"]]
     return Pool(torch.cat(latents), tuple(captions))
-
-
-def _digest(recipe: Recipe) -> str:
-    """Another one for every recipe whose pictures or latents differ."""
-    depends = repr((recipe.seed, recipe.data, recipe.autoencoder, recipe.unet.pool))
-    return hashlib.sha256(depends.encode()).hexdigest()[:8]
 
 
 def _make_file(recipe: Recipe, network: AutoencoderKL, path: Path, start: int, count: int) -> None:

@@ -16,6 +16,7 @@ from onnxflow.export.tiny_model.decoder import train_decoder
 from onnxflow.export.tiny_model.evaluate import Networks, autoencoder_ceiling, draw_prompts
 from onnxflow.export.tiny_model.extras import judge_controlnet, judge_lora
 from onnxflow.export.tiny_model.folder import CONTROLNET_FILE, save_controlnet, save_folder
+from onnxflow.export.tiny_model.lineage import recipe_line
 from onnxflow.export.tiny_model.lora import train_lora
 from onnxflow.export.tiny_model.progress import Log, open_log
 from onnxflow.export.tiny_model.prompts import held_out_landscapes, held_out_prompts
@@ -24,7 +25,18 @@ from onnxflow.export.tiny_model.text import make_tokenizer, train_text_encoder
 from onnxflow.export.tiny_model.training import write_atomically
 from onnxflow.export.tiny_model.unet import train_unet
 
+REPORT = "report.txt"
 STAGES = ("autoencoder", "decoder", "text", "unet", "lora", "controlnet", "export", "evaluate")
+
+
+def is_done(recipe: Recipe, folder: Path) -> bool:
+    """Whether all of a recipe was done in a folder; ValueError when it was another one's."""
+    report = folder / REPORT
+    if not report.exists():
+        return False
+    if recipe_line(recipe) not in report.read_text(encoding="utf-8").splitlines():
+        raise ValueError(f"{report} is of another recipe: use another folder or remove the file")
+    return True
 
 
 def run(recipe: Recipe, folder: Path, last: str = STAGES[-1], device: str = "cpu", crew: Crew = ALONE) -> None:
@@ -88,7 +100,8 @@ def _evaluate(recipe: Recipe, networks: Networks, controlnet: ControlNetModel, f
     lines += judge_controlnet(recipe, networks, controlnet, folder, min(count, 32))
     for line in lines:
         log(line)
-    write_atomically(folder / "report.txt", lambda path: _write_lines(path, lines))
+    lines.append(recipe_line(recipe))
+    write_atomically(folder / REPORT, lambda path: _write_lines(path, lines))
 
 
 def _draw_sheet(recipe: Recipe, networks: Networks, prompts: list[str], path: Path) -> NDArray[np.uint8]:

@@ -15,6 +15,7 @@ from onnxflow.export.tiny_model.captions import caption
 from onnxflow.export.tiny_model.config import Recipe
 from onnxflow.export.tiny_model.crew import ALONE, Crew
 from onnxflow.export.tiny_model.landscapes import LANDMARKS, LANDS, SIDES, SKIES, Landscape
+from onnxflow.export.tiny_model.lineage import data_digest
 from onnxflow.export.tiny_model.progress import Log
 from onnxflow.export.tiny_model.scenes import (
     BACKGROUNDS,
@@ -95,7 +96,7 @@ def train_text_encoder(
         return mean_of_losses(reader(ids, places), answers)
 
     optimiser = torch.optim.AdamW(reader.parameters(), lr=shape.learning_rate, weight_decay=1e-2)
-    depends = repr((recipe.seed, recipe.data, shape))
+    depends = repr((recipe.seed, recipe.data, shape, data_digest()))
     stage = Stage("text", folder / "text.pt", depends, reader, optimiser, cosine(shape.steps, 100), shape.steps)
     train(stage, loss, log, recipe.machine.checkpoint_every, stop_at, crew)
     log(f"text: {_right_share(recipe, reader, tokenizer, seed):.1%} of new captions read without a mistake")

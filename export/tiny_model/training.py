@@ -11,10 +11,12 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from pickle import UnpicklingError
 from typing import Any
 
 import numpy as np
 import torch
+from safetensors import SafetensorError
 from torch import Tensor, nn
 
 from onnxflow.export.tiny_model.crew import ALONE, Crew
@@ -104,12 +106,19 @@ def linear(steps: int, warmup: int = 1) -> Callable[[int], float]:
 
 
 def write_atomically(path: Path, write: Callable[[Path], None]) -> None:
-    """Let `write` make a file under another name, then give it its own: the file is whole or not there."""
+    """Let `write` make a file under another name, then give it its own: the file is whole or not there.
+
+    OSError, naming the file, when it cannot be written; the libraries say that in several ways.
+    """
     temporary = path.with_name(path.name + ".part")
-    write(temporary)
-    with temporary.open("rb") as file:
-        os.fsync(file.fileno())
-    os.replace(temporary, path)
+    try:
+        write(temporary)
+        with temporary.open("rb") as file:
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    except (OSError, RuntimeError, SafetensorError) as error:
+        temporary.unlink(missing_ok=True)
+        raise OSError(f"{path} cannot be written: {str(error).splitlines()[0]}") from error
 
 
 def step_randomness(seed: int, step: int) -> np.random.Generator:
@@ -150,9 +159,16 @@ def _resume(stage: Stage, average: dict[str, Tensor] | None, log: Log) -> int:
         group["initial_lr"] = group["lr"]
     if not stage.checkpoint.exists():
         return 0
-    state: dict[str, Any] = torch.load(stage.checkpoint, weights_only=True, map_location=torch.get_default_device())
-    if state["recipe"] != stage.recipe:
-        raise ValueError(f"{stage.checkpoint} was made with another recipe: use another folder or remove the file")
+    try:
+        state: dict[str, Any] = torch.load(stage.checkpoint, weights_only=True, map_location=torch.get_default_device())
+        made_with = state["recipe"]
+    except (EOFError, KeyError, RuntimeError, TypeError, UnpicklingError) as error:
+        raise ValueError(f"{stage.checkpoint} is no checkpoint that can be read: remove the file") from error
+    if made_with != stage.recipe:
+        raise ValueError(
+            f"{stage.checkpoint} was made with another recipe, other data or other weights before it: use another "
+            "folder or remove the file"
+        )
     stage.network.load_state_dict(state["network"])
     stage.optimiser.load_state_dict(state["optimiser"])
     if average is not None:

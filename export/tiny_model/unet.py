@@ -19,6 +19,7 @@ from onnxflow.export.tiny_model.config import Recipe
 from onnxflow.export.tiny_model.crew import ALONE, Crew
 from onnxflow.export.tiny_model.device import tensor_of
 from onnxflow.export.tiny_model.diffusion import STEPS, Noise, add_noise, loss_weights, noise_of, velocity
+from onnxflow.export.tiny_model.lineage import data_digest, weights_digest
 from onnxflow.export.tiny_model.pool import make_pool
 from onnxflow.export.tiny_model.progress import Log
 from onnxflow.export.tiny_model.text import text_states
@@ -76,7 +77,8 @@ def train_unet(
         return velocity_loss(recipe, predict, pool.latents[chosen], rng, part, gamma)
 
     optimiser = torch.optim.AdamW(network.parameters(), lr=shape.learning_rate, weight_decay=1e-2)
-    depends = repr((recipe.seed, recipe.data, recipe.text.hidden, shape))
+    before = weights_digest(autoencoder.encoder, encoder)
+    depends = repr((recipe.seed, recipe.data, shape, data_digest(), before))
     rate = flat_then_falling(shape.steps, shape.warmup, shape.falling)
     stage = Stage("unet", folder / "unet.pt", depends, network, optimiser, rate, shape.steps, shape.ema)
     train(stage, loss, log, recipe.machine.checkpoint_every, stop_at, crew)
