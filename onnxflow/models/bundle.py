@@ -29,7 +29,8 @@ class Bundle:
     ``identity`` is the SHA-256 of the manifest and of each file's name, size and time of change in nanoseconds when the
     bundle was opened. Contents are not read: a file changed within its size and with its old time set back is not
     noticed. A copy that keeps the times has the identity of the original, but is another bundle (``root``).
-    ``preferred`` is the variant that was asked for, and part of the identity; None leaves each component its default.
+    ``preferred`` is the variant that was asked for; None leaves each component its default. It is no part of the
+    identity: what both variants share is loaded once.
     """
 
     root: Path
@@ -134,7 +135,7 @@ def open_bundle(folder: Path, preferred: str | None = None) -> Bundle:
                 hint="the file is truncated or was changed: copy the folder again, or export again",
             )
         seen.append((name, status.st_size, status.st_mtime_ns))
-    identity = hashlib.sha256(data + b"\0" + json.dumps([preferred, seen]).encode())
+    identity = hashlib.sha256(data + b"\0" + json.dumps(seen).encode())
     return Bundle(root=folder, identity=identity.hexdigest(), manifest=manifest, preferred=preferred)
 
 

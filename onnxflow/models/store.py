@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -73,6 +73,24 @@ class ModelStore:
             parts = file_guard.split(name)
         except ValueError as reason:
             return f"the name {reason}: use one relative to checkpoints/, such as {EMBEDDED_NAME!r}"
+        if (hint := self._export_hint(parts)) is not None:
+            return hint
+        base, at, variant = "/".join(parts).rpartition("@")
+        if at and file_guard.is_plain(base) and (hint := self._export_hint(base.split("/"))) is not None:
+            return hint
+        known = self._without_variant(base)
+        if known is not None:
+            try:
+                variants = read_manifest(known.folder).variants
+            except ModelError as error:
+                return f"the variants of {known.name!r} are not known: {error.message}"
+            return f"the model {known.name!r} has no variant {shown(variant)}; variants: {', '.join(variants)}"
+        searched = ", ".join(str(root / "checkpoints") for root in self.roots) or "no model folder is set, see --models"
+        nearest = did_you_mean(without_suffix("/".join(parts)), self.checkpoints(), what="models")
+        return f"{nearest} (searched: {searched})"
+
+    def _export_hint(self, parts: Sequence[str]) -> str | None:
+        """What to do about a checkpoint file below ``checkpoints`` that is named like a model, if there is one."""
         for root in self.roots:
             file = root.joinpath("checkpoints", *parts)
             if file.suffix.lower() in CHECKPOINT_SUFFIXES and os.path.isfile(file):
@@ -80,17 +98,7 @@ class ModelStore:
                     f"{file} is a checkpoint file; this version runs exported models: export its Diffusers folder "
                     f"with `onnxflow export FOLDER -o {file.with_suffix('')}`"
                 )
-        base, _, variant = "/".join(parts).rpartition("@")
-        known = self._without_variant(base)
-        if known is not None:
-            try:
-                variants = read_manifest(known.folder).variants
-            except ModelError as error:
-                return f"the variants of {known.name!r} are not known: {error.message}"
-            return f"the model {known.name!r} has no variant {variant!r}; variants: {', '.join(variants)}"
-        searched = ", ".join(str(root / "checkpoints") for root in self.roots) or "no model folder is set, see --models"
-        nearest = did_you_mean(without_suffix("/".join(parts)), self.checkpoints(), what="models")
-        return f"{nearest} (searched: {searched})"
+        return None
 
     def _find(self, name: str) -> _Found | None:
         """What ``name`` means: a bundle of this name or this name without a suffix, else a variant of such a bundle."""

@@ -28,13 +28,14 @@ def explain_missing(disk: Disk, name: str) -> str:
 
 
 def checkpoint_identity(disk: Disk, ckpt_name: str | None = None) -> str:
-    """What the loaded model depends on besides its name: the weights that lie under that name now.
+    """What the loaded model depends on besides its name: the weights that lie under that name now, and their variant.
 
     A name that only a link will bring has none yet: it gets an identity that equals no other.
     """
     if ckpt_name is None:
         return f"unknown {os.urandom(16).hex()}"
-    return disk.store.checkpoint(ckpt_name).identity
+    bundle = disk.store.checkpoint(ckpt_name)
+    return f"{bundle.identity} {bundle.preferred}"
 
 
 CheckpointName = Annotated[str, Combo(choices=checkpoint_names, accepts=accepts_name, explain=explain_missing)]

@@ -120,6 +120,9 @@ def test_an_unknown_variant_is_answered_with_those_there_are(tmp_path: Path) -> 
         assert "the model 'mine' has no variant" in refusal(store, name)
         assert "variants: fp32, int8" in refusal(store, name)
     assert "did you mean 'mine@int8'" in refusal(store, "mien@int8")
+    assert len(refusal(store, "mine@" + "q" * 5000)) < 500
+    (tmp_path / "checkpoints" / "raw.safetensors").write_bytes(b"")
+    assert "raw.safetensors is a checkpoint file" in refusal(store, "raw.safetensors@int8")
     (tmp_path / "checkpoints" / "mine" / "onnxflow.json").write_text("{")
     assert "the variants of 'mine' are not known: the manifest is not JSON" in refusal(store, "mine@int8")
 

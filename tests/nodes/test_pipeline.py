@@ -99,6 +99,21 @@ def test_two_variants_of_a_model_are_two_models(tmp_path: Path) -> None:
     assert [(use.component, use.variant) for use in report.sessions] == expected
 
 
+def test_what_two_variants_share_is_loaded_once(tmp_path: Path) -> None:
+    graph = nodes(m={"ckpt_name": "mine@int8"})
+    graph["m2"] = ("CheckpointLoaderSimple", {"ckpt_name": "mine"})
+    graph["k2"] = (graph["k"][0], {**graph["k"][1], "model": ("m2", 0), "latent_image": ("k", 0)})
+    graph["d"][1]["samples"] = ("k2", 0)
+    graph["d2"] = (graph["d"][0], {"samples": ("k", 0), "vae": ("m2", 2)})
+    graph["s2"] = (graph["s"][0], {**graph["s"][1], "images": ("d2", 0)})
+    loader = FakeLoader()
+    disk = disk_at(tmp_path, int8_model(tmp_path / "models", "mine"))
+    report = run_workflow(workflow(**graph), CATALOG, disk, SessionCache(loader))
+    assert loader.loaded == ["text_encoder", "unet", "unet", "vae_decoder"]
+    assert len(report.images) == 4
+    assert {name for name, loaded in loader.graphs.items() if loaded.closed} == {"text_encoder", "unet", "vae_decoder"}
+
+
 def test_the_shipped_inpainting_redraws_what_is_transparent_and_keeps_the_rest(tmp_path: Path) -> None:
     document = dict(read_workflow(Path(__file__).parents[2] / "workflows" / "inpaint.json").document)
     document["d"] = {"class_type": "VAEDecode", "inputs": {"samples": ["8", 0], "vae": ["1", 2]}}
