@@ -5,6 +5,9 @@ Products of activations and weights (MatMul) are computed in int8: the activatio
 are computed in fp32: the runtime folds the conversion at load, as it does for fp16 storage. Every output channel has a
 scale of its own. What reads the picture or writes it (`conv_in`, `conv_out`) and everything small stays in fp16.
 
+Activations have one scale for each call, whatever is in the batch: a picture drawn together with others is not bit by
+bit the one drawn alone.
+
 Weights of MatMuls are stored unsigned with zero point 128: products of two unsigned bytes do not saturate on processors
 without VNNI, as those of a signed and an unsigned byte do.
 """
@@ -18,7 +21,7 @@ from onnx import ModelProto, NodeProto, TensorProto, helper, numpy_helper
 
 SMALLEST = 512  # elements of the smallest weight that is quantised
 LARGEST_HALF = 65504.0
-KEPT = ("conv_in.weight", "conv_out.weight", "conv_norm_out.weight", "quant_conv.weight", "post_quant_conv.weight")
+KEPT = ("conv_in.weight", "conv_out.weight")
 
 
 def quantize(model: ModelProto) -> ModelProto:
@@ -33,9 +36,10 @@ def quantize(model: ModelProto) -> ModelProto:
         if node.op_type == "Transpose" and node.input[0] in weights
     }
     nodes = [_quantized(node, weights, transposed, writer) for node in made.graph.node]
-    used = {name for node in nodes for name in node.input}
+    given = {value.name for value in made.graph.output}
+    used = {name for node in nodes for name in node.input} | given
     nodes = [node for node in nodes if node.op_type != "Transpose" or node.output[0] in used]
-    used = {name for node in nodes for name in node.input}
+    used = {name for node in nodes for name in node.input} | given
     for name in weights:
         if name in used:
             writer.keep(name)
@@ -55,7 +59,7 @@ class _Writer:
         self.weights = weights
         self.tensors: list[TensorProto] = []
         self.nodes: list[NodeProto] = []
-        self._done: dict[str, str] = {}
+        self._done: set[tuple[str, str]] = set()  # weight and how it is stored
 
     def keep(self, name: str) -> None:
         """A weight as it is; fp32 ones that fp16 can hold in fp16 with a Cast under their own name."""
@@ -68,26 +72,26 @@ class _Writer:
 
     def rows(self, name: str) -> str:
         """The name of a weight stored as int8 with one scale for each index of its first axis."""
-        if name not in self._done:
+        if (name, "rows") not in self._done:
             value = self.weights[name].astype(np.float32)
             scale = _scales(value.reshape(len(value), -1).T).reshape(-1, *[1] * (value.ndim - 1))
             self.add(name + ".int8", np.rint(value / scale).astype(np.int8))
-            self.add(name + ".scale", scale)
-            self._done[name] = name + ".fp32"
+            self.add(name + ".int8.scale", scale)
             self.nodes.append(helper.make_node("Cast", [name + ".int8"], [name + ".cast"], to=TensorProto.FLOAT))
-            self.nodes.append(helper.make_node("Mul", [name + ".cast", name + ".scale"], [name + ".fp32"]))
-        return self._done[name]
+            self.nodes.append(helper.make_node("Mul", [name + ".cast", name + ".int8.scale"], [name + ".fp32"]))
+            self._done.add((name, "rows"))
+        return name + ".fp32"
 
     def columns(self, name: str) -> list[str]:
         """Names of the transposed weight in uint8, of a scale for each of its columns, and of their zero points."""
-        names = [name + suffix for suffix in (".uint8", ".scale", ".zero")]
-        if name not in self._done:
+        names = [name + suffix for suffix in (".uint8", ".uint8.scale", ".uint8.zero")]
+        if (name, "columns") not in self._done:
             value = self.weights[name].T.astype(np.float32)
             scale = _scales(value)
             self.add(names[0], (np.rint(value / scale) + 128).astype(np.uint8))
             self.add(names[1], scale)
             self.add(names[2], np.full(len(scale), 128, np.uint8))
-            self._done[name] = names[0]
+            self._done.add((name, "columns"))
         return names
 
     def add(self, name: str, value: NDArray[np.generic]) -> None:

@@ -109,9 +109,9 @@ def test_products_are_int8_and_convolutions_have_int8_weights(exported: Path) ->
         "conv.weight.int8": "int8",
         "time.weight.int8": "int8",
         "wide.weight.uint8": "uint8",
-        "wide.weight.zero": "uint8",
+        "wide.weight.uint8.zero": "uint8",
         "narrow.weight.uint8": "uint8",
-        "narrow.weight.zero": "uint8",
+        "narrow.weight.uint8.zero": "uint8",
     }
     assert {stored[name] for name in ("conv_in.weight.fp16", "conv_out.weight.fp16", "norm.weight.fp16")} == {"float16"}
     assert not {name for name, kind in stored.items() if kind == "float32" and not name.endswith(".scale")}
@@ -120,13 +120,13 @@ def test_products_are_int8_and_convolutions_have_int8_weights(exported: Path) ->
 def test_every_weight_is_within_half_a_step_of_its_output_channel(network: Small, exported: Path) -> None:
     stored = weights(quantize(onnx.load(exported)))
     for name, layer in (("wide", network.wide), ("narrow", network.narrow)):
-        scale = stored[f"{name}.weight.scale"]
-        again = (stored[f"{name}.weight.uint8"].astype(np.float32) - stored[f"{name}.weight.zero"]) * scale
+        scale = stored[f"{name}.weight.uint8.scale"]
+        again = (stored[f"{name}.weight.uint8"].astype(np.float32) - stored[f"{name}.weight.uint8.zero"]) * scale
         wanted = layer.weight.detach().numpy().T
         assert (np.abs(again - wanted) <= scale * 0.5001).all()
         largest = np.abs(wanted).max(0)
         np.testing.assert_allclose(scale, np.where(largest > 0, largest / 127, 1), rtol=1e-6)
-    scale = stored["conv.weight.scale"]
+    scale = stored["conv.weight.int8.scale"]
     assert scale.shape == (64, 1, 1, 1)
     wanted = network.conv.weight.detach().numpy()
     assert (np.abs(stored["conv.weight.int8"] * scale - wanted) <= scale * 0.5001).all()
@@ -185,7 +185,7 @@ def test_a_weight_that_two_products_share_is_stored_once(tmp_path: Path) -> None
     path = tmp_path / "model.onnx"
     write_graph(tied, path, "fp32")
     made = quantize(onnx.load(path))
-    assert sorted(weights(made)) == ["0.weight.scale", "0.weight.uint8", "0.weight.zero"]
+    assert sorted(weights(made)) == ["0.weight.uint8", "0.weight.uint8.scale", "0.weight.uint8.zero"]
     assert apart(run(made, {"x": example}), module(example).detach().numpy()) < 0.05
 
 
@@ -197,3 +197,45 @@ def test_a_denoiser_of_random_weights_computes_nearly_the_same(random_model: Pat
     made = quantize(model)
     onnx.checker.check_model(made)
     assert apart(run(made, unet.examples), run(model, unet.examples)) < 0.05
+
+
+def test_a_weight_that_a_gemm_and_a_product_share_is_stored_in_both_ways() -> None:
+    rng = np.random.default_rng(1)
+    weight = numpy_helper.from_array(rng.standard_normal((32, 32)).astype(np.float32), "weight")
+    nodes = [
+        onnx.helper.make_node("Transpose", ["weight"], ["turned"], perm=[1, 0]),
+        onnx.helper.make_node("MatMul", ["x", "turned"], ["middle"]),
+        onnx.helper.make_node("Gemm", ["middle", "weight"], ["y"], transB=1),
+    ]
+    made = quantize(one_graph(nodes, weight, ["y"]))
+    onnx.checker.check_model(made, full_check=True)
+    x = torch.from_numpy(rng.standard_normal((4, 32)).astype(np.float32))
+    matrix = numpy_helper.to_array(weight)
+    assert apart(run(made, {"x": x}), x.numpy() @ matrix.T @ matrix.T) < 0.05
+
+
+def test_what_is_an_output_of_the_graph_stays() -> None:
+    weight = numpy_helper.from_array(np.ones((32, 32), np.float32), "weight")
+    nodes = [
+        onnx.helper.make_node("Transpose", ["weight"], ["turned"], perm=[1, 0]),
+        onnx.helper.make_node("MatMul", ["x", "turned"], ["y"]),
+    ]
+    made = quantize(one_graph(nodes, weight, ["y", "turned"]))
+    onnx.checker.check_model(made, full_check=True)
+    assert [node.op_type for node in made.graph.node] == ["Cast", "Transpose", "DynamicQuantizeMatMul"]
+
+
+def one_graph(nodes: list[onnx.NodeProto], weight: onnx.TensorProto, outputs: list[str]) -> ModelProto:
+    def value(name: str) -> onnx.ValueInfoProto:
+        return onnx.helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, [None, 32])
+
+    graph = onnx.helper.make_graph(nodes, "one", [value("x")], [value(name) for name in outputs], [weight])
+    return onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("", 18)], ir_version=10)
+
+
+def test_what_else_is_in_the_batch_changes_a_sample_by_little(network: Small, exported: Path) -> None:
+    made = quantize(onnx.load(exported))
+    feeds = component(network).examples
+    alone = {name: value[:1] for name, value in feeds.items()}
+    together = {name: value.repeat(2, *[1] * (value.ndim - 1)) for name, value in feeds.items()}
+    assert apart(run(made, together)[:1], run(made, alone)) < 0.02
