@@ -118,7 +118,7 @@ class Clip:
     """A handle to a text encoder and its tokenizer. It holds no session."""
 
     SOCKET: ClassVar[str] = "CLIP"
-    COMPONENTS: ClassVar[tuple[str, ...]] = ("text_encoder",)
+    COMPONENTS: ClassVar[tuple[str, ...]] = ("text_encoder", "text_encoder_2")
     source: Bundle
     patches: tuple[Any, ...] = ()
 

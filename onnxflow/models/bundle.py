@@ -53,10 +53,16 @@ class Bundle:
         """What its network predicts."""
         return self.manifest.sampling
 
-    @property
-    def text(self) -> TextConstants:
-        """What its text encoder expects."""
-        return self.manifest.text
+    def text(self, component: str = "text_encoder") -> TextConstants:
+        """What a text encoder expects; ModelError when the model has none of this name."""
+        found = self.manifest.texts.get(component)
+        if found is None:
+            raise ModelError(
+                f"the model has no {component}",
+                where=str(self.root),
+                hint=did_you_mean(component, self.manifest.texts, what="text encoders"),
+            )
+        return found
 
     def path(self, name: str) -> Path:
         """The file ``name`` of the bundle; ModelError when the manifest does not list it."""

@@ -1,6 +1,6 @@
 """The manifest of an exported model folder (``onnxflow.json``), parsed into frozen data.
 
-Format 1, written by ``onnxflow export``. A manifest is the only thing that says what the graphs beside it expect, so
+Format 2, written by ``onnxflow export``. A manifest is the only thing that says what the graphs beside it expect, so
 every entry that is read must have its type and make sense, and families, predictions and schedules must be known ones.
 Entries that this version does not read are ignored: newer writers may add facts.
 """
@@ -15,12 +15,13 @@ from typing import Final
 from onnxflow.errors import ModelError, shown
 from onnxflow.models.json_object import JsonObject
 
-FORMAT: Final = 1
+FORMAT: Final = 2
 FILE_NAME: Final = "onnxflow.json"
 LARGEST: Final = 4 * 1024 * 1024
 """No manifest has more bytes; a larger file is something else and is not read."""
 
-FAMILIES: Final = ("sd1",)
+FAMILIES: Final = ("sd1", "sd2", "sdxl", "sdxl-refiner")
+TEXT_ENCODERS: Final = ("text_encoder", "text_encoder_2")
 PREDICTIONS: Final = ("eps", "v")
 SCHEDULES: Final = ("scaled_linear", "linear")
 DEFAULT_VARIANT: Final = "fp32"
@@ -37,27 +38,14 @@ class LatentFormat:
 
 @dataclass(frozen=True, slots=True)
 class SamplingConstants:
-    """What the network predicts and the noise schedule it was trained on."""
+    """What the network predicts and the noise schedule it was trained on, rescaled to end in pure noise or not."""
 
     prediction: str
     schedule: str
     beta_start: float
     beta_end: float
     timesteps: int
-
-
-@dataclass(frozen=True, slots=True)
-class TextConstants:
-    """The text encoder: chunk length, width, layer count, vocabulary size, special tokens, token table file."""
-
-    length: int
-    hidden: int
-    layers: int
-    vocab: int
-    bos: int
-    eos: int
-    pad: int
-    token_embedding: str
+    zero_snr: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +55,25 @@ class TokenizerFiles:
     vocab: str
     merges: str
     lowercase: bool
+
+
+@dataclass(frozen=True, slots=True)
+class TextConstants:
+    """A text encoder: chunk length, width, layer count, vocabulary size, special tokens, token table file, tokenizer.
+
+    ``skipped`` is how many last layers the network was exported without (Stable Diffusion 2.x: one).
+    """
+
+    length: int
+    hidden: int
+    layers: int
+    skipped: int
+    vocab: int
+    bos: int
+    eos: int
+    pad: int
+    token_embedding: str
+    tokenizer: TokenizerFiles
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,8 +117,7 @@ class Manifest:
     height: int
     latent: LatentFormat
     sampling: SamplingConstants
-    text: TextConstants
-    tokenizer: TokenizerFiles
+    texts: Mapping[str, TextConstants]
     components: Mapping[str, Component]
     files: Mapping[str, FileRecord]
 
@@ -141,7 +147,7 @@ def parse_manifest(data: bytes, where: str) -> Manifest:
             where=where,
             hint="update onnxflow, or export the model again with this version",
         )
-    image, latent, tokenizer = root.section("image"), root.section("latent"), root.section("tokenizer")
+    image, latent = root.section("image"), root.section("latent")
     return Manifest(
         name=root.text("name"),
         family=root.choice("family", FAMILIES),
@@ -150,8 +156,7 @@ def parse_manifest(data: bytes, where: str) -> Manifest:
         height=image.whole("height"),
         latent=LatentFormat(latent.whole("channels"), latent.whole("factor"), latent.number("scale", 1e-6, 1e6)),
         sampling=_sampling(root.section("sampling"), where),
-        text=_text(root.section("text")),
-        tokenizer=TokenizerFiles(tokenizer.text("vocab"), tokenizer.text("merges"), tokenizer.value("lowercase", bool)),
+        texts=_texts(root.mapping("text", _text, least=1), where),
         components=root.mapping("components", _component),
         files=root.mapping("files", lambda item: FileRecord(item.whole("size", 0, 2**63 - 1), item.text("sha256"))),
     )
@@ -171,20 +176,35 @@ def _sampling(item: JsonObject, where: str) -> SamplingConstants:
         beta_start=start,
         beta_end=end,
         timesteps=item.whole("timesteps", 2),
+        zero_snr=item.value("zero_snr", bool),
     )
 
 
+def _texts(found: Mapping[str, TextConstants], where: str) -> Mapping[str, TextConstants]:
+    """The text encoders in the order in which their states are joined."""
+    unknown = [name for name in found if name not in TEXT_ENCODERS]
+    if unknown:
+        raise ModelError(
+            f"the manifest's text has {shown(unknown[0])}, expected {' or '.join(TEXT_ENCODERS)}",
+            where=where,
+            hint="export the model again",
+        )
+    return {name: found[name] for name in TEXT_ENCODERS if name in found}
+
+
 def _text(item: JsonObject) -> TextConstants:
-    vocab = item.whole("vocab")
+    vocab, tokenizer = item.whole("vocab"), item.section("tokenizer")
     return TextConstants(
         length=item.whole("length"),
         hidden=item.whole("hidden"),
         layers=item.whole("layers"),
+        skipped=item.whole("skipped", 0, 1),
         vocab=vocab,
         bos=item.whole("bos", 0, vocab - 1),
         eos=item.whole("eos", 0, vocab - 1),
         pad=item.whole("pad", 0, vocab - 1),
         token_embedding=item.text("token_embedding"),
+        tokenizer=TokenizerFiles(tokenizer.text("vocab"), tokenizer.text("merges"), tokenizer.value("lowercase", bool)),
     )
 
 

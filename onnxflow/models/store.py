@@ -14,6 +14,7 @@ from onnxflow.models.manifest import Manifest
 
 EMBEDDED_NAME = "onnxflow-tiny"
 CHECKPOINT_SUFFIXES = (".safetensors", ".sft", ".ckpt", ".pt", ".pth", ".bin")
+SAFE_SUFFIXES = CHECKPOINT_SUFFIXES[:2]
 
 
 def embedded_folder() -> Path:
@@ -94,9 +95,11 @@ class ModelStore:
         for root in self.roots:
             file = root.joinpath("checkpoints", *parts)
             if file.suffix.lower() in CHECKPOINT_SUFFIXES and os.path.isfile(file):
+                source = file if file.suffix.lower() in SAFE_SUFFIXES else "FILE.safetensors"
+                pickled = "" if source == file else " (convert it to .safetensors first: a pickle can run code)"
                 return (
-                    f"{file} is a checkpoint file; this version runs exported models: export its Diffusers folder "
-                    f"with `onnxflow export FOLDER -o {file.with_suffix('')}`"
+                    f"{file} is a checkpoint file{pickled}; this version runs exported models: export it with "
+                    f"`onnxflow export {source} -o {file.with_suffix('')}`"
                 )
         return None
 

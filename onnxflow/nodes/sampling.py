@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Annotated
 
 import numpy as np
@@ -24,6 +25,7 @@ from onnxflow.sampling import (
     sample,
     slice_sigmas,
 )
+from onnxflow.sampling.told import Tell, told_of_sdxl
 from onnxflow.values import Array, Conditioning, Latent, Model
 
 
@@ -101,6 +103,7 @@ def model_sampling(model: Model) -> ModelSampling:
         beta_start=constants.beta_start,
         beta_end=constants.beta_end,
         timesteps=constants.timesteps,
+        zero_snr=constants.zero_snr,
     )
 
 
@@ -145,6 +148,7 @@ def _draw(
             noise_mask=latent.noise_mask.values if latent.noise_mask is not None else None,
             on_step=on_step,
             latent_scale=model.source.latent.scale,
+            tell=tell(model, shape),
         )
     _check_finite(drawn, model, "at the last step")
     return latent.with_samples(drawn)
@@ -173,15 +177,36 @@ def _check_finite(values: Array, model: Model, when: str) -> None:
         )
 
 
+def tell(model: Model, shape: tuple[int, ...]) -> Tell | None:
+    """What the network is told besides the text, for latents of this shape; None for families that tell it nothing."""
+    family = model.source.manifest.family
+    if family not in ("sdxl", "sdxl-refiner"):
+        return None
+    declared = model.source.component("unet").inputs.get("text_embeds", ())
+    width = declared[-1] if declared and isinstance(declared[-1], int) else None
+    factor = model.source.latent.factor
+    return told_of_sdxl(shape[3] * factor, shape[2] * factor, refiner=family == "sdxl-refiner", pooled_width=width)
+
+
 def network(ctx: Context, model: Model) -> ModelCall:
     """The model's network as sampling calls it; ControlNet's inputs get the zeros that stand for "none"."""
     session = ctx.session(model, "unet")
     declared = model.source.component("unet").inputs
     unused = {name: np.zeros((1, 1, 1, 1), np.float32) for name in declared if "residual" in name}
+    guidance = declared.get("timestep_cond", ())  # LCM's: ComfyUI says nothing of the guidance, which adds nothing
+    channels, expected = declared.get("sample", (None, None))[1], model.source.latent.channels
+    if isinstance(channels, int) and channels != expected:
+        raise ModelError(
+            f"the unet of {model.source.name} takes {channels} channels: it is an inpainting model, which this version"
+            " cannot run",
+            hint=f"use one that takes {expected}; SetLatentNoiseMask inpaints with any",
+        )
 
-    def call(x: Array, timestep: Array, context: Array) -> Array:
+    def call(x: Array, timestep: Array, context: Array, told: Mapping[str, Array]) -> Array:
         ctx.check_cancelled()
-        feeds = {"sample": x, "timestep": timestep, "encoder_hidden_states": context, **unused}
+        feeds = {"sample": x, "timestep": timestep, "encoder_hidden_states": context, **told, **unused}
+        if guidance:
+            feeds["timestep_cond"] = np.zeros((len(x), int(guidance[-1])), np.float32)
         found: Array = output_of(session.run(feeds), "out_sample", "unet", model.source)
         return found
 

@@ -14,12 +14,13 @@ from onnxflow.nodes.context import Context
 from onnxflow.nodes.spec import node
 from onnxflow.nodes.widgets import String
 from onnxflow.text.chunks import ChunkShape
-from onnxflow.text.encode import TextModel, encode_prompt
+from onnxflow.text.encode import Reading, TextModel, encode_prompt, joined
 from onnxflow.text.groups import check
 from onnxflow.text.prompt import parse
 from onnxflow.text.tokenizer import read_tokenizer
 from onnxflow.values import Clip, Conditioning
 
+BEFORE_LAST = -2
 Prompt = Annotated[str, String(multiline=True, dynamic_prompts=True)]
 
 
@@ -35,13 +36,20 @@ def _validate(disk: Disk, text: str | None = None) -> str | None:
 @node("CLIPTextEncode", category="conditioning", display_name="CLIP Text Encode (Prompt)", validate=_validate)
 def clip_text_encode(ctx: Context, text: Prompt, clip: Clip) -> Conditioning:
     """The prompt as the text encoder sees it: [1, 77 a chunk, width], with weights, and pooled [1, width]."""
-    return encode_prompt(text, text_model(clip.source), ctx.session(clip, "text_encoder"))
+    source = clip.source
+    conditions = []
+    for component in source.manifest.texts:
+        model = text_model(source, component)
+        conditions.append(encode_prompt(text, model, ctx.session(clip, component)))
+    return joined(conditions)
 
 
 @lru_cache(maxsize=4)
-def text_model(bundle: Bundle) -> TextModel:
-    """Tokenizer, memory-mapped token table and chunk shape of ``bundle``; ModelError when they do not fit together."""
-    files, text = bundle.manifest.tokenizer, bundle.text
+def text_model(bundle: Bundle, component: str = "text_encoder") -> TextModel:
+    """Tokenizer, memory-mapped token table, chunk shape and reading of one of ``bundle``'s text encoders; ModelError
+    when they do not fit together."""
+    text = bundle.text(component)
+    files = text.tokenizer
     tokenizer = read_tokenizer(bundle.path(files.vocab), bundle.path(files.merges), lowercase=files.lowercase)
     if (tokenizer.start, tokenizer.end) != (text.bos, text.eos):
         raise ModelError(
@@ -65,4 +73,16 @@ def text_model(bundle: Bundle) -> TextModel:
             where=str(path),
             hint="export the model again",
         )
-    return TextModel(tokenizer, table, ChunkShape(start=text.bos, end=text.eos, pad=text.pad, length=text.length))
+    shape = ChunkShape(start=text.bos, end=text.eos, pad=text.pad, length=text.length)
+    return TextModel(tokenizer, table, shape, reading(bundle, component))
+
+
+def reading(bundle: Bundle, component: str) -> Reading:
+    """What ComfyUI reads of this text encoder: of SDXL's the states of the layer before the last, without the norm, and
+    the second one's projected output; of 2.x's the layer before the last."""
+    family, skipped = bundle.manifest.family, bundle.text(component).skipped
+    if family in ("sdxl", "sdxl-refiner"):
+        return Reading(BEFORE_LAST, normed=False, projected=component == "text_encoder_2", skipped=skipped)
+    if family == "sd2":
+        return Reading(BEFORE_LAST, skipped=skipped)
+    return Reading(skipped=skipped)

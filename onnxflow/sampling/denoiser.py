@@ -7,6 +7,7 @@ import numpy as np
 from onnxflow.errors import ModelError
 from onnxflow.sampling.model_sampling import ModelSampling
 from onnxflow.sampling.protocols import Array, Denoiser, ModelCall
+from onnxflow.sampling.told import NOTHING, Told
 
 
 class NetworkDenoiser:
@@ -16,14 +17,15 @@ class NetworkDenoiser:
         self._call = model_call
         self.model_sampling = model_sampling
 
-    def __call__(self, x: Array, sigma: np.float32, context: Array) -> Array:
-        """Denoised [b,c,h,w] for ``x`` of that shape at ``sigma`` with ``context`` [b,s,d].
+    def __call__(self, x: Array, sigma: np.float32, context: Array, told: Told = NOTHING) -> Array:
+        """Denoised [b,c,h,w] for ``x`` of that shape at ``sigma`` with ``context`` [b,s,d] and what else is told, [b,d]
+        by name.
 
         ModelError when the network's output has another shape than the latent.
         """
         prediction = self.model_sampling.prediction
         timestep = np.full(len(x), self.model_sampling.levels.timestep(sigma), np.float32)
-        output = np.asarray(self._call(prediction.scale_input(x, sigma), timestep, context), np.float32)
+        output = np.asarray(self._call(prediction.scale_input(x, sigma), timestep, context, told), np.float32)
         if output.shape != x.shape:
             raise ModelError(
                 f"the network returned shape {list(output.shape)} for a latent of shape {list(x.shape)}",

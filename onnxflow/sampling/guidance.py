@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
@@ -16,6 +16,7 @@ import numpy as np
 from onnxflow.errors import InputError
 from onnxflow.sampling.model_sampling import ModelSampling
 from onnxflow.sampling.protocols import Array
+from onnxflow.sampling.told import NOTHING, Tell, Told
 
 if TYPE_CHECKING:
     from onnxflow.values import Cond, Conditioning
@@ -40,33 +41,40 @@ class BatchDenoiser(Protocol):
         """The noise process the network was trained for."""
         ...
 
-    def __call__(self, x: Array, sigma: np.float32, context: Array) -> Array:
-        """Denoised [b,c,h,w] for ``x`` [b,c,h,w] at ``sigma`` with ``context`` [b,s,d]."""
+    def __call__(self, x: Array, sigma: np.float32, context: Array, told: Told = NOTHING) -> Array:
+        """Denoised [b,c,h,w] for ``x`` [b,c,h,w] at ``sigma`` with ``context`` [b,s,d] and ``told``, [b,d] by name."""
         ...
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Term:
-    """One condition: context [n,s,d], its weight, and the noise levels (end <= sigma <= start) it holds for."""
+    """One condition: context [n,s,d], its weight, the noise levels (end <= sigma <= start) it holds for, and what else
+    the network is told with it, [n,d] by name."""
 
     context: Array
     strength: float = 1.0
     start_sigma: float = math.inf
     end_sigma: float = 0.0
+    told: Told = field(default_factory=lambda: NOTHING)
 
     def holds_at(self, sigma: np.float32) -> bool:
         """Whether the condition is used at ``sigma``."""
         return bool(np.float32(self.end_sigma) <= sigma <= np.float32(self.start_sigma))
 
 
-def terms(conditioning: Conditioning, model_sampling: ModelSampling) -> tuple[Term, ...]:
-    """The terms of a CONDITIONING value; InputError when it is empty or has an option that cannot be honoured."""
+def terms(
+    conditioning: Conditioning, model_sampling: ModelSampling, tell: Tell | None = None, *, negative: bool = False
+) -> tuple[Term, ...]:
+    """The terms of a CONDITIONING value, with what ``tell`` says of each; InputError when it is empty or has an option
+    that cannot be honoured."""
     if not conditioning.entries:
         raise InputError("the conditioning has no entry", where=_WHERE, hint="connect a CLIPTextEncode node")
-    return tuple(_term(entry, model_sampling) for entry in conditioning.entries)
+    return tuple(
+        _term(entry, model_sampling, tell(entry, negative) if tell else NOTHING) for entry in conditioning.entries
+    )
 
 
-def _term(entry: Cond, model_sampling: ModelSampling) -> Term:
+def _term(entry: Cond, model_sampling: ModelSampling, told: Told) -> Term:
     for option in _UNSUPPORTED:
         if entry.extras.get(option) is not None:
             raise InputError(
@@ -81,6 +89,7 @@ def _term(entry: Cond, model_sampling: ModelSampling) -> Term:
         strength=_number(entry.extras.get("strength", 1.0), "strength"),
         start_sigma=math.inf if start is None else levels.percent_to_sigma(_number(start, "start_percent")),
         end_sigma=0.0 if end is None else levels.percent_to_sigma(_number(end, "end_percent")),
+        told=told,
     )
 
 
@@ -114,7 +123,7 @@ class CfgDenoiser:
         self._negative = () if math.isclose(cfg, 1.0) else tuple(negative)
         self._cfg = np.float32(cfg)
         self._max_batch = max_batch
-        self._contexts: dict[tuple[tuple[int, ...], int], Array] = {}
+        self._contexts: dict[tuple[tuple[int, ...], int], tuple[Array, Told]] = {}
         self.model_sampling = denoiser.model_sampling
 
     def __call__(self, x: Array, sigma: np.float32) -> Array:
@@ -142,15 +151,22 @@ class CfgDenoiser:
     def _call(self, x: Array, sigma: np.float32, everything: Sequence[Term], group: tuple[int, ...]) -> Array:
         """The predictions of a group of terms for ``x``, one below the other."""
         key = (group, len(x))
-        context = self._contexts.get(key)
-        if context is None:
-            context = self._contexts[key] = _stack([everything[k].context for k in group], len(x))
+        if key not in self._contexts:
+            chosen = [everything[k] for k in group]
+            stacked = {name: _rows([term.told[name] for term in chosen], len(x)) for name in chosen[0].told}
+            self._contexts[key] = _stack([term.context for term in chosen], len(x)), stacked
+        context, told = self._contexts[key]
         rows = x if len(group) == 1 else np.concatenate([x] * len(group))
         most = self._max_batch or len(rows)
         if len(rows) <= most:
-            return self._denoiser(rows, sigma, context)
+            return self._denoiser(rows, sigma, context, told)
         parts = [slice(k, k + most) for k in range(0, len(rows), most)]
-        return np.concatenate([self._denoiser(rows[part], sigma, context[part]) for part in parts])
+        return np.concatenate(
+            [
+                self._denoiser(rows[part], sigma, context[part], {name: array[part] for name, array in told.items()})
+                for part in parts
+            ]
+        )
 
 
 def _average(everything: Sequence[Term], outputs: dict[int, Array], x: Array) -> Array:
@@ -172,7 +188,7 @@ def _groups(everything: Sequence[Term], active: Sequence[int]) -> list[tuple[int
     groups: list[list[int]] = []
     for k in active:
         for group in groups:
-            if all(_share_call(everything[k].context, everything[other].context) for other in group):
+            if all(_share_call(everything[k], everything[other]) for other in group):
                 group.append(k)
                 break
         else:
@@ -180,15 +196,28 @@ def _groups(everything: Sequence[Term], active: Sequence[int]) -> list[tuple[int
     return [tuple(group) for group in groups]
 
 
-def _share_call(a: Array, b: Array) -> bool:
-    """Whether two contexts fit one call: equal width, and lengths that meet within a few repetitions."""
+def _share_call(one: Term, other: Term) -> bool:
+    """Whether two terms fit one call: told the same kind of things, contexts of equal width and of lengths that meet
+    within a few repetitions."""
+    a, b = one.context, other.context
     shorter: int = min(a.shape[1], b.shape[1])
     repeats = math.lcm(a.shape[1], b.shape[1]) // shorter
-    return bool(a.shape[2] == b.shape[2]) and repeats <= _MOST_REPEATS
+    kinds = [{name: array.shape[1:] for name, array in term.told.items()} for term in (one, other)]
+    return bool(a.shape[2] == b.shape[2]) and repeats <= _MOST_REPEATS and kinds[0] == kinds[1]
 
 
 def _stack(contexts: Sequence[Array], batch: int) -> Array:
     """The contexts [n,s,d] as one [len(contexts) * batch, s', d]; repeating all tokens leaves attention unchanged."""
     length = math.lcm(*(context.shape[1] for context in contexts))
-    rows = [np.take(context, np.arange(batch) % len(context), axis=0) for context in contexts]
+    rows = [_repeated(context, batch) for context in contexts]
     return np.concatenate([np.tile(row, (1, length // row.shape[1], 1)) for row in rows])
+
+
+def _rows(arrays: Sequence[Array], batch: int) -> Array:
+    """Arrays [n,d] as one [len(arrays) * batch, d]."""
+    return np.concatenate([_repeated(array, batch) for array in arrays])
+
+
+def _repeated(array: Array, batch: int) -> Array:
+    """The rows of an array over and over, ``batch`` in all."""
+    return np.take(array, np.arange(batch) % len(array), axis=0)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
@@ -13,8 +13,9 @@ if TYPE_CHECKING:
 
 Array = NDArray[np.float32]
 
-ModelCall = Callable[[Array, Array, Array], Array]
-"""The raw network: sample [b,c,h,w], timestep [b], context [b,s,d] -> output [b,c,h,w], all float32."""
+ModelCall = Callable[[Array, Array, Array, Mapping[str, Array]], Array]
+"""The raw network: sample [b,c,h,w], timestep [b], context [b,s,d], what else it is told ([b,d] by name) -> output
+[b,c,h,w], all float32."""
 
 OnStep = Callable[[int, int, Array, Array], None]
 """Told after the first model call of each step: k (0..n-1), n, x as it entered the step, and the denoised prediction,

@@ -15,6 +15,7 @@ from onnxflow.sampling.noise import SeededNoise, SeedRule, TorchGenerator, next_
 from onnxflow.sampling.protocols import Array, Denoiser, ModelCall, OnStep
 from onnxflow.sampling.samplers import Sampler, find_sampler
 from onnxflow.sampling.schedules import check_sigmas
+from onnxflow.sampling.told import Tell
 
 if TYPE_CHECKING:
     from onnxflow.values import Conditioning
@@ -41,12 +42,16 @@ def sample(
     latent_scale: float = SD_LATENT_SCALE,
     seed_rule: SeedRule = "next",
     max_batch: int | None = None,
+    tell: Tell | None = None,
 ) -> Array:
-    """The latent [b,c,h,w] after a guided run of the raw network ``model_call``; ``sample_denoiser`` says the rest."""
+    """The latent [b,c,h,w] after a guided run of the raw network ``model_call``; ``sample_denoiser`` says the rest.
+
+    ``tell`` says what the network is told of a condition besides its text; None for networks that are told nothing.
+    """
     denoiser = CfgDenoiser(
         NetworkDenoiser(model_call, model_sampling),
-        terms(positive, model_sampling),
-        terms(negative, model_sampling),
+        terms(positive, model_sampling, tell),
+        terms(negative, model_sampling, tell, negative=True),
         cfg,
         max_batch=max_batch,
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -19,16 +20,32 @@ CHUNKS_A_RUN: Final = 16
 """How many chunks go through the network at once; bounds its memory for very long prompts."""
 
 LAST_LAYER: Final = -1
-"""The layer ComfyUI reads unless a workflow skips some (CLIPSetLastLayer's -1)."""
+"""The last layer, as CLIPSetLastLayer counts."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """What ComfyUI reads of a family's text encoder: the layer unless a workflow says another, whether after the final
+    norm, and whether the pooled output is the projected one.
+
+    ``skipped`` is how many last layers the network was exported without.
+    """
+
+    layer: int = LAST_LAYER
+    normed: bool = True
+    projected: bool = False
+    skipped: int = 0
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class TextModel:
-    """What a text encoder needs besides its network: tokenizer, token table [vocabulary, dim], shape of its chunks."""
+    """What a text encoder needs besides its network: tokenizer, token table [vocabulary, dim], shape of its chunks, and
+    what is read of it."""
 
     tokenizer: Tokenizer
     table: NDArray[Any]
     shape: ChunkShape
+    reading: Reading = Reading()
 
     def __post_init__(self) -> None:
         ids = (self.tokenizer.largest_id, self.shape.start, self.shape.end, self.shape.pad)
@@ -40,10 +57,11 @@ class TextModel:
             )
 
 
-def encode_prompt(prompt: str, model: TextModel, session: Session, *, layer: int = LAST_LAYER) -> Conditioning:
+def encode_prompt(prompt: str, model: TextModel, session: Session, *, layer: int | None = None) -> Conditioning:
     """The condition of ``prompt``, [1, 77 a chunk, dim], and the pooled output of its first chunk, [1, dim].
 
-    ``layer`` counts from the end (-1 is the last); one that the network does not have means the last. A weight w moves
+    ``layer`` counts from the end (-1 is the last); None means the family's own, one that the network does not have the
+    last. A weight w moves
     a token's state x away from the empty prompt's state e at the same place: e + w (x - e). InputError for a weight
     that is not finite or makes states overflow and for embeddings; ModelError when the network's outputs are not those
     of a text encoder, or not finite.
@@ -57,6 +75,17 @@ def encode_prompt(prompt: str, model: TextModel, session: Session, *, layer: int
     if weighted:
         states = _weigh(states[:-1], states[-1], weights)
     return Conditioning((Cond(states.reshape(1, -1, states.shape[-1]), pooled[:1]),))
+
+
+def joined(conditions: Sequence[Conditioning]) -> Conditioning:
+    """One condition of those that several text encoders gave for a prompt: their states side by side, [1, tokens, sum
+    of dims], and the last one's pooled output (Podell et al. 2023, section 2.1)."""
+    if len(conditions) == 1:
+        return conditions[0]
+    states = [condition.entries[0].cross_attn for condition in conditions]
+    shortest = min(part.shape[1] for part in states)
+    together = np.concatenate([part[:, :shortest] for part in states], axis=2)
+    return Conditioning((Cond(together, conditions[-1].entries[0].pooled),))
 
 
 def _weigh(states: Array, empty: Array, weights: Array) -> Array:
@@ -73,8 +102,12 @@ def _weigh(states: Array, empty: Array, weights: Array) -> Array:
     return found
 
 
-def _run(chunks: tuple[Chunk, ...], model: TextModel, session: Session, layer: int) -> tuple[Array, Array]:
-    """States [chunks, length, dim] of ``layer`` after the final norm, and pooled outputs [chunks, dim]."""
+def _run(chunks: tuple[Chunk, ...], model: TextModel, session: Session, layer: int | None) -> tuple[Array, Array]:
+    """States [chunks, length, dim] of ``layer``, and pooled outputs [chunks, dim]."""
+    reading = model.reading
+    wanted = "normed_hidden_states" if reading.normed else "hidden_states"
+    pool = "projected" if reading.projected else "pooled"
+    place = (reading.layer if layer is None else layer) + reading.skipped
     states: list[NDArray[Any]] = []
     pooled: list[NDArray[Any]] = []
     for first in range(0, len(chunks), CHUNKS_A_RUN):
@@ -86,15 +119,15 @@ def _run(chunks: tuple[Chunk, ...], model: TextModel, session: Session, layer: i
                 "eos_index": np.array([chunk.end_index(model.shape.end) for chunk in batch], dtype=np.int64),
             }
         )
-        missing = [name for name in ("normed_hidden_states", "pooled") if name not in outputs]
+        missing = [name for name in (wanted, pool) if name not in outputs]
         if missing:
             raise ModelError(
                 f"the text encoder does not give {' and '.join(missing)}, only {', '.join(outputs) or 'nothing'}",
                 hint="export the model again with 'onnxflow export'",
             )
-        layers = outputs["normed_hidden_states"]
-        states.append(layers[layer if -len(layers) < layer < 0 else LAST_LAYER])
-        pooled.append(outputs["pooled"])
+        layers = outputs[wanted]
+        states.append(layers[place if -len(layers) < place < 0 else LAST_LAYER])
+        pooled.append(outputs[pool])
     found = [np.concatenate(parts).astype(np.float32, copy=False) for parts in (states, pooled)]
     if not all(np.isfinite(part).all() for part in found):
         raise ModelError(

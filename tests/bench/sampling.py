@@ -47,7 +47,7 @@ def main() -> None:
 
         def work(name: str = name, sigmas: np.ndarray = sigmas) -> None:  # type: ignore[type-arg]
             sample(
-                lambda x, timestep, context: answers[len(x)],
+                lambda x, timestep, context, told: answers[len(x)],
                 model,
                 noise=noise,
                 latent=latent,

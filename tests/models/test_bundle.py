@@ -22,18 +22,20 @@ FILES = {"unet/model.onnx": b"graph", "text_encoder/token_embedding.npy": b"tabl
 
 def manifest() -> dict[str, Any]:
     return {
-        "format": 1, "name": "little", "family": "sd1", "license": "Apache-2.0",
+        "format": 2, "name": "little", "family": "sd1", "license": "Apache-2.0",
         "image": {"width": 128, "height": 128},
         "latent": {"channels": 4, "factor": 8, "scale": 0.18215},
         "sampling": {
             "prediction": "eps", "schedule": "scaled_linear", "beta_start": 0.00085, "beta_end": 0.012,
-            "timesteps": 1000,
+            "timesteps": 1000, "zero_snr": False,
         },
         "text": {
-            "length": 77, "hidden": 8, "layers": 1, "vocab": 600, "bos": 1, "eos": 2, "pad": 2,
-            "token_embedding": "text_encoder/token_embedding.npy",
+            "text_encoder": {
+                "length": 77, "hidden": 8, "layers": 1, "skipped": 0, "vocab": 600, "bos": 1, "eos": 2, "pad": 2,
+                "token_embedding": "text_encoder/token_embedding.npy",
+                "tokenizer": {"vocab": "tokenizer/vocab.json", "merges": "tokenizer/merges.txt", "lowercase": True},
+            },
         },
-        "tokenizer": {"vocab": "tokenizer/vocab.json", "merges": "tokenizer/merges.txt", "lowercase": True},
         "components": {
             "unet": {
                 "variants": {"fp32": {"file": "unet/model.onnx", "storage": "fp16"}},
@@ -204,7 +206,7 @@ def changed(path: str, value: Any) -> dict[str, Any]:
 @pytest.mark.parametrize(
     ("path", "value", "words"),
     [
-        ("format", 2, "this version reads format 1"),
+        ("format", 1, "this version reads format 2"),
         ("format", None, "format is None, expected a whole number"),
         ("format", 1.0, "format is 1.0, expected a whole number"),
         ("name", 5, "name is 5, expected a text"),
@@ -229,13 +231,20 @@ def changed(path: str, value: Any) -> dict[str, Any]:
         ("sampling.timesteps", 10**9, "sampling.timesteps is 1000000000"),
         ("sampling.prediction", "epsilon", "this version knows eps, v"),
         ("sampling.schedule", "scaled-linear", "did you mean 'scaled_linear'"),
-        ("family", "sd2", "did you mean 'sd1'?"),
+        ("family", "sd12", "did you mean 'sd2' or 'sd1'"),
         ("family", ["sd1"], "family is ['sd1'], expected a text"),
-        ("text.length", 0, "text.length is 0"),
-        ("text.hidden", -1, "text.hidden is -1"),
-        ("text.vocab", 0, "text.vocab is 0"),
-        ("text.eos", 600, "text.eos is 600, expected a whole number from 0 to 599"),
-        ("tokenizer.lowercase", 1, "tokenizer.lowercase is 1, expected true or false"),
+        ("sampling.zero_snr", 1, "sampling.zero_snr is 1, expected true or false"),
+        ("text", {}, "text is {}, expected an object with at least 1"),
+        ("text.text_encoder.skipped", 2, "text.text_encoder.skipped is 2"),
+        ("text.text_encoder.length", 0, "text.text_encoder.length is 0"),
+        ("text.text_encoder.hidden", -1, "text.text_encoder.hidden is -1"),
+        ("text.text_encoder.vocab", 0, "text.text_encoder.vocab is 0"),
+        ("text.text_encoder.eos", 600, "text.text_encoder.eos is 600, expected a whole number from 0 to 599"),
+        (
+            "text.text_encoder.tokenizer.lowercase",
+            1,
+            "text.text_encoder.tokenizer.lowercase is 1, expected true or false",
+        ),
         ("components.unet.variants", {}, "components.unet.variants is {}, expected an object with at least 1"),
         ("components.unet.variants.fp32.file", 3, "components.unet.variants.fp32.file is 3"),
         ("components.unet.inputs", [], "components.unet.inputs is [], expected an object"),
@@ -251,7 +260,7 @@ def test_a_wrong_entry_is_named(tmp_path: Path, path: str, value: Any, words: st
 
 
 def test_facts_of_newer_writers_are_ignored(tmp_path: Path) -> None:
-    for path in ("notes", "latent.offset", "components.unet.variants.fp32.max_relative_error", "sampling.zero_snr"):
+    for path in ("notes", "latent.offset", "components.unet.variants.fp32.max_relative_error", "sampling.shift"):
         assert open_bundle(write(tmp_path, changed(path, {"new": [1]}))).name == "little"
 
 

@@ -182,3 +182,14 @@ def test_the_first_root_wins(tmp_path: Path) -> None:
         write(tmp_path / root / "checkpoints" / "same")
     store = ModelStore((tmp_path / "one", tmp_path / "two"))
     assert store.checkpoint("same").root.is_relative_to(tmp_path / "one")
+
+
+def test_a_checkpoint_file_is_answered_with_how_to_export_it(tmp_path: Path) -> None:
+    (tmp_path / "checkpoints").mkdir()
+    store = ModelStore((tmp_path,))
+    for name in ("mine.safetensors", "old.ckpt"):
+        (tmp_path / "checkpoints" / name).write_bytes(b"")
+    folder = tmp_path / "checkpoints"
+    assert f"`onnxflow export {folder / 'mine.safetensors'} -o {folder / 'mine'}`" in refusal(store, "mine.safetensors")
+    assert "convert it to .safetensors first" in refusal(store, "old.ckpt")
+    assert f"`onnxflow export FILE.safetensors -o {folder / 'old'}`" in refusal(store, "old.ckpt")

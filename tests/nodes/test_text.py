@@ -66,6 +66,8 @@ def make_bundle(folder: Path, identity: str) -> Bundle:
     table = np.random.default_rng(1).standard_normal((len(names), WIDTH)).astype(np.float32)
     np.save(folder / "tokens.npy", table)
     vocab = len(names)
+    files = TokenizerFiles("vocab.json", "merges.txt", True)
+    text = TextConstants(77, WIDTH, 1, 0, vocab, vocab - 2, vocab - 1, vocab - 1, "tokens.npy", files)
     manifest = Manifest(
         name="tiny",
         family="sd15",
@@ -74,8 +76,7 @@ def make_bundle(folder: Path, identity: str) -> Bundle:
         height=64,
         latent=LatentFormat(4, 8, 1.0),
         sampling=SamplingConstants("epsilon", "scaled_linear", 0.00085, 0.012, 1000),
-        text=TextConstants(77, WIDTH, 1, vocab, vocab - 2, vocab - 1, vocab - 1, "tokens.npy"),
-        tokenizer=TokenizerFiles("vocab.json", "merges.txt", True),
+        texts=MappingProxyType({"text_encoder": text}),
         components=MappingProxyType({}),
         files=MappingProxyType({name: FileRecord(1, "") for name in ("vocab.json", "merges.txt", "tokens.npy")}),
     )
@@ -154,7 +155,7 @@ def test_prompts_that_no_model_can_encode_are_refused_before_one_is_loaded(promp
 )
 def test_a_manifest_that_does_not_fit_its_files(tmp_path: Path, changed: dict[str, Any], named: str) -> None:
     bundle = make_bundle(tmp_path, f"{changed}")
-    manifest = replace(bundle.manifest, text=replace(bundle.manifest.text, **changed))
+    manifest = replace(bundle.manifest, texts={"text_encoder": replace(bundle.text(), **changed)})
     with pytest.raises(ModelError, match=named):
         text_model(replace(bundle, manifest=manifest))
 

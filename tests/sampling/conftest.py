@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 
 from onnxflow.sampling import Array, ModelSampling, Term, discrete_sampling, flow_sampling
+from onnxflow.sampling.told import NOTHING, Told
 
 GOLDENS = Path(__file__).parent.parent / "goldens"
 
@@ -55,7 +56,7 @@ class Toy:
         self.model_sampling = model_sampling
         self.calls: list[tuple[tuple[int, ...], tuple[int, ...]]] = []
 
-    def __call__(self, x: Array, sigma: np.float32, context: Array) -> Array:
+    def __call__(self, x: Array, sigma: np.float32, context: Array, told: Told = NOTHING) -> Array:
         self.calls.append((x.shape, context.shape))
         c = context[:, 0, 0].reshape(-1, 1, 1, 1)
         toy: Array = x * (_ONE / (_ONE + sigma * sigma)) + _TENTH * np.sin(_THREE * x) * np.exp(-sigma) + c

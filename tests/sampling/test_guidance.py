@@ -17,6 +17,7 @@ from onnxflow.sampling import (
     sample_denoiser,
     terms,
 )
+from onnxflow.sampling.told import NOTHING, Told
 from onnxflow.values import Cond, Conditioning
 
 SD = discrete_sampling()
@@ -129,7 +130,7 @@ def test_repeating_a_context_repeats_its_tokens_in_order(toy_term: MakeTerm) -> 
     class Network:
         model_sampling = SD
 
-        def __call__(self, x: Array, sigma: np.float32, context: Array) -> Array:
+        def __call__(self, x: Array, sigma: np.float32, context: Array, told: Told = NOTHING) -> Array:
             seen.append(context)
             return x
 

@@ -1,5 +1,5 @@
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -40,7 +40,7 @@ class RawToy:
         self.sigmas = iter(sigmas)
         self.timesteps: list[Array] = []
 
-    def __call__(self, x: Array, timestep: Array, context: Array) -> Array:
+    def __call__(self, x: Array, timestep: Array, context: Array, told: Mapping[str, Array]) -> Array:
         self.timesteps.append(timestep)
         sigma = next(self.sigmas)
         noisy = x * np.sqrt(sigma * sigma + np.float32(1))
@@ -63,13 +63,13 @@ def run(model_call: Any, model_sampling: ModelSampling = SD, **changes: Any) -> 
     return sample(model_call, model_sampling, **{**arguments, **changes})
 
 
-def smooth(x: Array, timestep: Array, context: Array) -> Array:
+def smooth(x: Array, timestep: Array, context: Array, told: Mapping[str, Array]) -> Array:
     """A network that predicts something, a function of all it is given."""
     output: Array = np.sin(x + context[:, :1, :1, np.newaxis]) + timestep.reshape(-1, 1, 1, 1) / np.float32(1000)
     return output
 
 
-def nothing(x: Array, timestep: Array, context: Array) -> Array:
+def nothing(x: Array, timestep: Array, context: Array, told: Mapping[str, Array]) -> Array:
     """A network that predicts no noise at all."""
     return np.zeros_like(x)
 
@@ -97,7 +97,7 @@ def test_a_raw_flow_network_gives_the_golden_picture(
 ) -> None:
     flow = flow_sampling(3.0)
 
-    def network(x: Array, timestep: Array, context: Array) -> Array:
+    def network(x: Array, timestep: Array, context: Array, told: Mapping[str, Array]) -> Array:
         sigma = timestep[0] / np.float32(1000)
         output: Array = (x - toy(flow)(x, sigma, context)) / sigma
         return output
@@ -112,7 +112,7 @@ def test_a_network_that_knows_the_noise_gives_the_latent_back(prediction: str, z
     model = discrete_sampling(prediction, zero_snr=zero_snr)
     answer, noise = prepare_noise(SHAPE, 7), prepare_noise(SHAPE, 8)
 
-    def network(x: Array, timestep: Array, context: Array) -> Array:
+    def network(x: Array, timestep: Array, context: Array, told: Mapping[str, Array]) -> Array:
         sigma = model.levels.sigma(timestep[0])
         clean = answer * np.float32(SD_LATENT_SCALE)
         noisy = x * np.sqrt(sigma * sigma + np.float32(1))
@@ -129,7 +129,7 @@ def test_a_network_that_knows_the_noise_gives_the_latent_back(prediction: str, z
 def test_without_a_step_the_latent_comes_back(sigmas: list[float]) -> None:
     latent = prepare_noise(SHAPE, 1)
 
-    def never(x: Array, timestep: Array, context: Array) -> Array:
+    def never(x: Array, timestep: Array, context: Array, told: Mapping[str, Array]) -> Array:
         raise AssertionError("the network was called")
 
     assert np.array_equal(run(never, latent=latent, sigmas=np.array(sigmas, np.float32)), latent)
@@ -165,7 +165,7 @@ def test_what_a_mask_keeps_is_kept(sampler: str) -> None:
 def test_only_ddim_covers_the_kept_part_with_noise_of_the_next_seed() -> None:
     seen: list[Array] = []
 
-    def network(x: Array, timestep: Array, context: Array) -> Array:
+    def network(x: Array, timestep: Array, context: Array, told: Mapping[str, Array]) -> Array:
         seen.append(x)
         return np.zeros_like(x)
 
@@ -204,7 +204,7 @@ def test_a_listener_can_end_the_run_between_steps() -> None:
     class StopError(Exception):
         pass
 
-    def network(x: Array, timestep: Array, context: Array) -> Array:
+    def network(x: Array, timestep: Array, context: Array, told: Mapping[str, Array]) -> Array:
         calls.append(timestep)
         return np.zeros_like(x)
 
@@ -239,6 +239,6 @@ def test_bad_input_is_one_clear_error(changes: dict[str, Any], named: str) -> No
 
 
 def test_a_network_with_an_output_of_another_shape_is_named() -> None:
-    denoiser = NetworkDenoiser(lambda x, timestep, context: x[:, :3], SD)
+    denoiser = NetworkDenoiser(lambda x, timestep, context, told: x[:, :3], SD)
     with pytest.raises(ModelError, match=r"\[1, 3, 8, 8\]"):
         denoiser(np.zeros(SHAPE, np.float32), np.float32(1), np.zeros((1, 77, 8), np.float32))

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import math
 from pathlib import Path
 from typing import Any
 
@@ -10,11 +11,12 @@ import pytest
 from numpy.typing import NDArray
 
 from onnxflow.text.chunks import ChunkShape
-from onnxflow.text.encode import TextModel
+from onnxflow.text.encode import Reading, TextModel
 from onnxflow.text.tokenizer import Tokenizer, read_tokenizer
 from onnxflow.values import Array, Feeds
 
 GOLDENS = Path(__file__).parent.parent / "goldens"
+_ERF = np.vectorize(math.erf, otypes=[np.float64])
 
 
 @pytest.fixture(scope="session")
@@ -34,15 +36,19 @@ def clip_tokenizer() -> Tokenizer:
 class TinyClip:
     """A CLIP text encoder in numpy with the random weights the goldens were made with; a Session.
 
-    Radford et al. 2021, section 2.4: a causal transformer with pre-normalisation (here 4 layers of width 64, 4 heads)
-    and the quick GELU x sigmoid(1.702 x). Each weight is drawn with a seed from its name and rounded to float16.
+    Radford et al. 2021, section 2.4: a causal transformer with pre-normalisation (here 4 layers, 4 heads), "l" as
+    OpenAI's with the quick GELU x sigmoid(1.702 x), "g" as OpenCLIP's with the exact one. Each weight is drawn with a
+    seed from its name and rounded to float16.
     """
 
-    LAYERS, HEADS, DIM, INNER = 4, 4, 64, 128
+    LAYERS, HEADS = 4, 4
 
-    def __init__(self) -> None:
-        self.table = _draw("embeddings.token_embedding.weight", (49408, self.DIM), "embedding", 0.5)
-        self.positions = _draw("embeddings.position_embedding.weight", (77, self.DIM), "embedding", 0.2)
+    def __init__(self, which: str = "l") -> None:
+        self.which = which
+        self.DIM, self.INNER = (64, 128) if which == "l" else (80, 160)
+        self.table = self._draw("embeddings.token_embedding.weight", (49408, self.DIM), "embedding", 0.5)
+        self.positions = self._draw("embeddings.position_embedding.weight", (77, self.DIM), "embedding", 0.2)
+        self.projection = self._draw("text_projection.weight", (self.DIM, self.DIM), "matrix")
         self.batches: list[int] = []
         self.closed = False
 
@@ -54,28 +60,38 @@ class TinyClip:
             name = f"encoder.layers.{layer}."
             x = x + self._attention(self._norm(x, name + "layer_norm1"), name + "self_attn.")
             hidden = self._linear(self._norm(x, name + "layer_norm2"), name + "mlp.fc1", self.INNER)
-            x = x + self._linear(hidden / (1 + np.exp(-1.702 * hidden)), name + "mlp.fc2", self.DIM)
+            x = x + self._linear(self._gelu(hidden), name + "mlp.fc2", self.DIM)
             states.append(x)
         normed = [self._norm(state, "final_layer_norm") for state in states]
-        return {
-            "hidden_states": np.stack(states),
-            "normed_hidden_states": np.stack(normed),
-            "pooled": normed[-1][np.arange(len(x)), feeds["eos_index"]],
-        }
+        pooled = normed[-1][np.arange(len(x)), feeds["eos_index"]]
+        outputs = {"hidden_states": np.stack(states), "normed_hidden_states": np.stack(normed), "pooled": pooled}
+        return outputs if self.which == "l" else {**outputs, "projected": pooled @ self.projection.T}
 
     def close(self) -> None:
         self.closed = True
 
+    def _gelu(self, x: Array) -> Array:
+        if self.which == "l":
+            return x / (1 + np.exp(-1.702 * x))  # type: ignore[no-any-return]
+        return (x * (1 + _ERF(x / np.sqrt(2))) / 2).astype(np.float32)  # type: ignore[no-any-return]
+
+    def _draw(self, name: str, shape: tuple[int, ...], kind: str, gain: float = 1.0) -> Array:
+        inner = "" if name.startswith("text_projection") else "text_model."
+        return _draw(f"tiny_clip_{self.which}.{inner}{name}", shape, kind, gain)
+
     def _norm(self, x: Array, name: str) -> Array:
         centred = x - x.mean(-1, keepdims=True)
         normal = centred / np.sqrt((centred**2).mean(-1, keepdims=True) + np.float32(1e-5))
-        scale, bias = _draw(name + ".weight", (self.DIM,), "scale"), _draw(name + ".bias", (self.DIM,), "bias")
+        scale, bias = (
+            self._draw(name + ".weight", (self.DIM,), "scale"),
+            self._draw(name + ".bias", (self.DIM,), "bias"),
+        )
         result: Array = normal * scale + bias
         return result
 
     def _linear(self, x: Array, name: str, width: int) -> Array:
-        weight = _draw(name + ".weight", (width, x.shape[-1]), "matrix")
-        result: Array = x @ weight.T + _draw(name + ".bias", (width,), "bias")
+        weight = self._draw(name + ".weight", (width, x.shape[-1]), "matrix")
+        result: Array = x @ weight.T + self._draw(name + ".bias", (width,), "bias")
         return result
 
     def _attention(self, x: Array, name: str) -> Array:
@@ -90,7 +106,7 @@ class TinyClip:
 
 
 def _draw(name: str, shape: tuple[int, ...], kind: str, gain: float = 1.0) -> Array:
-    digest = hashlib.sha256(f"tiny_clip_l.text_model.{name}".encode()).digest()
+    digest = hashlib.sha256(name.encode()).digest()
     normal = np.random.default_rng(int.from_bytes(digest[:8], "little")).standard_normal(shape, dtype=np.float32)
     if kind == "matrix":
         normal *= np.float32(1 / np.sqrt(shape[1]))
@@ -110,3 +126,20 @@ def tiny_clip() -> TinyClip:
 def tiny_model(tiny_clip: TinyClip, clip_tokenizer: Tokenizer) -> TextModel:
     shape = ChunkShape(start=clip_tokenizer.start, end=clip_tokenizer.end, pad=clip_tokenizer.end)
     return TextModel(clip_tokenizer, tiny_clip.table, shape)
+
+
+@pytest.fixture(scope="session")
+def tiny_open_clip() -> TinyClip:
+    return TinyClip("g")
+
+
+@pytest.fixture(scope="session")
+def sdxl_models(tiny_clip: TinyClip, tiny_open_clip: TinyClip, clip_tokenizer: Tokenizer) -> list[TextModel]:
+    """SDXL's two text encoders: OpenCLIP pads with token 0."""
+    start, end = clip_tokenizer.start, clip_tokenizer.end
+    return [
+        TextModel(clip_tokenizer, tiny_clip.table, ChunkShape(start, end, end), Reading(-2, normed=False)),
+        TextModel(
+            clip_tokenizer, tiny_open_clip.table, ChunkShape(start, end, 0), Reading(-2, normed=False, projected=True)
+        ),
+    ]

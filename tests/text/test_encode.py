@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,10 +12,11 @@ from numpy.typing import NDArray
 
 from onnxflow.errors import InputError, ModelError
 from onnxflow.text.chunks import ChunkShape
-from onnxflow.text.encode import CHUNKS_A_RUN, TextModel, encode_prompt
+from onnxflow.text.encode import CHUNKS_A_RUN, Reading, TextModel, encode_prompt, joined
 from onnxflow.values import Array, Feeds, Session
 
 GOLDENS = Path(__file__).parent.parent / "goldens"
+XL: dict[str, Any] = json.loads((GOLDENS / "tiny_clip_xl.json").read_text(encoding="utf-8"))
 FACTS: dict[str, Any] = json.loads((GOLDENS / "tiny_clip.json").read_text(encoding="utf-8"))
 TOLERANCE = 1e-5
 
@@ -57,8 +59,7 @@ def golden() -> dict[str, Array]:
 def test_conditions_of_comfyui(
     case: dict[str, Any], golden: dict[str, Array], tiny_model: TextModel, tiny_clip: Session
 ) -> None:
-    layer = -1 if case["clip_layer"] is None else case["clip_layer"]
-    found = encode_prompt(case["prompt"], tiny_model, tiny_clip, layer=layer).entries
+    found = encode_prompt(case["prompt"], tiny_model, tiny_clip, layer=case["clip_layer"]).entries
     assert len(found) == 1
     assert found[0].pooled is not None
     assert list(found[0].cross_attn.shape) == case["shape"]
@@ -148,3 +149,32 @@ def test_half_precision_tables(tiny_model: TextModel) -> None:
     half = TextModel(tiny_model.tokenizer, tiny_model.table.astype(np.float16), tiny_model.shape)
     found = encode_prompt("cat", half, Counting(identity)).entries[0]
     assert np.array_equal(found.cross_attn[0, 1], tiny_model.table[2368])
+
+
+@pytest.mark.parametrize("case", XL["cases"], ids=lambda case: case["key"])
+def test_conditions_of_sdxl_and_its_refiner(
+    case: dict[str, Any], sdxl_models: list[TextModel], tiny_clip: Session, tiny_open_clip: Session
+) -> None:
+    """Both encoders' states before the last layer, not normed, side by side; the second one's projected output."""
+    encoders = list(zip(sdxl_models, (tiny_clip, tiny_open_clip), strict=True))
+    if case["model"] == "refiner":
+        encoders = encoders[1:]
+    parts = [encode_prompt(case["prompt"], model, session, layer=case["clip_layer"]) for model, session in encoders]
+    (found,) = joined(parts).entries
+    assert found.pooled is not None
+    with np.load(GOLDENS / "tiny_clip_xl.npz") as golden:
+        assert relative_error(found.cross_attn, golden[case["key"]]) <= TOLERANCE
+        assert relative_error(found.pooled, golden[case["key"] + "_pooled"]) <= TOLERANCE
+
+
+def test_a_network_without_its_last_layer_is_read_one_layer_higher(tiny_model: TextModel) -> None:
+    def layers(embeddings: Array) -> dict[str, NDArray[Any]]:
+        return {
+            "normed_hidden_states": np.stack([np.full_like(embeddings, number) for number in range(4)]),
+            "pooled": embeddings[:, 0],
+        }
+
+    for layer, expected in ((None, 3), (-2, 3), (-3, 2), (-1, 3)):
+        cut = replace(tiny_model, reading=Reading(-2, skipped=1))
+        found = encode_prompt("a cat", cut, Counting(layers), layer=layer).entries[0]
+        assert (found.cross_attn == expected).all()
