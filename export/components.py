@@ -1,4 +1,4 @@
-"""The four networks of a Stable Diffusion 1.x model, wrapped so that their inputs and outputs are the component
+"""The networks of a Stable Diffusion model, wrapped so that their inputs and outputs are the component
 contract's.
 
 Every wrapper holds its network as `network`; the weights' names in the graph are the network's own.
@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import torch
 from diffusers import AutoencoderKL, UNet2DConditionModel
 from torch import Tensor, nn
-from transformers import CLIPTextModel
+from transformers import CLIPTextModel, CLIPTextModelWithProjection
 
 from onnxflow.export.attention import FusedProcessor, attend
 
@@ -30,16 +30,18 @@ class Component:
 class TextEncoder(nn.Module):
     """CLIP's text encoder from token embeddings on: [b, s, d] and the index of the end of text [b]."""
 
-    def __init__(self, network: CLIPTextModel) -> None:
+    def __init__(self, network: CLIPTextModel | CLIPTextModelWithProjection) -> None:
         super().__init__()
         self.network = network
 
-    def forward(self, inputs_embeds: Tensor, eos_index: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Hidden states [layers + 1, b, s, d], the same final-normed, and the pooled final-normed state [b, d]."""
-        positions = self.network.embeddings.position_embedding.weight
+    def forward(self, inputs_embeds: Tensor, eos_index: Tensor) -> tuple[Tensor, ...]:
+        """Hidden states [layers + 1, b, s, d], the same final-normed, the pooled final-normed state [b, d], and, where
+        the network has a projection, its product with that [b, p]."""
+        network = text_model(self.network)
+        positions = network.embeddings.position_embedding.weight
         states = inputs_embeds + positions[: inputs_embeds.shape[1]]
         hidden = [states]
-        for layer in self.network.encoder.layers:
+        for layer in network.encoder.layers:
             normed = layer.layer_norm1(states)
             attention = layer.self_attn
             mixed = attend(
@@ -53,24 +55,45 @@ class TextEncoder(nn.Module):
             states = states + layer.mlp(layer.layer_norm2(states))
             hidden.append(states)
         stacked = torch.stack(hidden)
-        normed_all = self.network.final_layer_norm(stacked)
+        normed_all = network.final_layer_norm(stacked)
         where = eos_index.reshape(-1, 1, 1).expand(-1, 1, inputs_embeds.shape[2])
-        return stacked, normed_all, normed_all[-1].gather(1, where)[:, 0]
+        pooled = normed_all[-1].gather(1, where)[:, 0]
+        outputs = (stacked, normed_all, pooled)
+        return (*outputs, self.network.text_projection(pooled)) if has_projection(self.network) else outputs
+
+
+def text_model(network: CLIPTextModel | CLIPTextModelWithProjection) -> CLIPTextModel:
+    """The encoder itself, without its projection."""
+    return network.text_model if has_projection(network) else network
+
+
+def has_projection(network: CLIPTextModel | CLIPTextModelWithProjection) -> bool:
+    """Whether a text encoder has a projected output."""
+    return hasattr(network, "text_projection")
 
 
 class Unet(nn.Module):
-    """The denoiser with ControlNet residuals, which broadcast: zeros of [1, 1, 1, 1] leave it alone."""
+    """The denoiser with ControlNet residuals, which broadcast: zeros of [1, 1, 1, 1] leave it alone.
 
-    def __init__(self, network: UNet2DConditionModel) -> None:
+    `told` names what it is told besides the text: text_embeds and time_ids (SDXL), timestep_cond (LCM).
+    """
+
+    def __init__(self, network: UNet2DConditionModel, told: tuple[str, ...]) -> None:
         super().__init__()
         self.network = network
+        self.told = told
 
-    def forward(self, sample: Tensor, timestep: Tensor, encoder_hidden_states: Tensor, *residuals: Tensor) -> Tensor:
+    def forward(self, sample: Tensor, timestep: Tensor, encoder_hidden_states: Tensor, *others: Tensor) -> Tensor:
         """Predicted noise (or v) [b, c, h, w]."""
+        facts = dict(zip(self.told, others, strict=False))
+        residuals = others[len(self.told) :]
+        added = {name: facts[name] for name in ("text_embeds", "time_ids") if name in facts}
         return self.network(
             sample,
             timestep,
             encoder_hidden_states=encoder_hidden_states,
+            timestep_cond=facts.get("timestep_cond"),
+            added_cond_kwargs=added or None,
             down_block_additional_residuals=residuals[:-1],
             mid_block_additional_residual=residuals[-1],
             return_dict=False,
@@ -109,29 +132,35 @@ def _example(*shape: int) -> Tensor:
     return torch.randn(shape, generator=torch.Generator().manual_seed(len(shape)))
 
 
-def text_encoder(network: CLIPTextModel) -> Component:
-    """The component `text_encoder`."""
-    width, longest = network.config.hidden_size, network.config.max_position_embeddings
-    layers = network.config.num_hidden_layers + 1
+def text_encoder(network: CLIPTextModel | CLIPTextModelWithProjection, name: str = "text_encoder") -> Component:
+    """The component `text_encoder`, or `text_encoder_2`."""
+    config = network.config
+    width, longest, layers = config.hidden_size, config.max_position_embeddings, config.num_hidden_layers + 1
+    outputs: dict[str, Dims] = {
+        "hidden_states": (layers, "batch", "tokens", width),
+        "normed_hidden_states": (layers, "batch", "tokens", width),
+        "pooled": ("batch", width),
+    }
+    if has_projection(network):
+        outputs["projected"] = ("batch", config.projection_dim)
     return Component(
-        "text_encoder",
+        name,
         TextEncoder(network).eval(),
         {"inputs_embeds": _example(2, longest, width), "eos_index": torch.tensor([5, longest - 1])},
         {"inputs_embeds": ("batch", "tokens", width), "eos_index": ("batch",)},
-        {
-            "hidden_states": (layers, "batch", "tokens", width),
-            "normed_hidden_states": (layers, "batch", "tokens", width),
-            "pooled": ("batch", width),
-        },
+        outputs,
     )
 
 
-def unet(network: UNet2DConditionModel) -> Component:
-    """The component `unet`; changes the network's attention and its rule for odd sizes in place."""
+def unet(network: UNet2DConditionModel, pooled: int | None = None) -> Component:
+    """The component `unet`; changes the network's attention and its rule for odd sizes in place.
+
+    `pooled` is the width of the projected text that SDXL's denoiser is told, None for others.
+    """
     network.set_attn_processor(FusedProcessor())
     network.num_upsamplers = 16  # so every size counts as uneven, and the sizes to upsample to are computed, not frozen
-    channels = network.config.in_channels
-    told = network.config.cross_attention_dim
+    config = network.config
+    channels, told = config.in_channels, config.cross_attention_dim
     size = 12
     examples = {
         "sample": _example(2, channels, size, size + 2),
@@ -143,12 +172,39 @@ def unet(network: UNet2DConditionModel) -> Component:
         "timestep": ("batch",),
         "encoder_hidden_states": ("batch", "tokens", told),
     }
+    facts = told_facts(network, pooled)
+    for name, width in facts.items():
+        examples[name] = 512 * _example(2, width).abs() if name == "time_ids" else _example(2, width)
+        inputs[name] = ("batch", width)
     for name, shape in residual_shapes(network, 2, size, size + 2).items():
         examples[name] = _example(*shape)
         inputs[name] = tuple(f"{name}_{axis}" for axis in ("batch", "channels", "height", "width"))
     return Component(
-        "unet", Unet(network).eval(), examples, inputs, {"out_sample": ("batch", channels, "height", "width")}
+        "unet",
+        Unet(network, tuple(facts)).eval(),
+        examples,
+        inputs,
+        {"out_sample": ("batch", config.out_channels, "height", "width")},
     )
+
+
+def told_facts(network: UNet2DConditionModel, pooled: int | None) -> dict[str, int]:
+    """What a denoiser is told besides the text, and how many numbers each is.
+
+    SDXL: text_embeds, and time_ids, which are six (height and width, top and left of the crop, height and width wanted)
+    or for the refiner five (an aesthetic score instead of the last two). LCM: timestep_cond, how strong guidance is.
+    ValueError when `pooled` does not fit the network.
+    """
+    config = network.config
+    facts: dict[str, int] = {}
+    if config.addition_embed_type == "text_time":
+        ids, rest = divmod(config.projection_class_embeddings_input_dim - (pooled or 0), config.addition_time_embed_dim)
+        if pooled is None or rest or ids not in (5, 6):
+            raise ValueError(f"a projected text of width {pooled} is not what the unet is told")
+        facts |= {"text_embeds": pooled, "time_ids": ids}
+    if config.time_cond_proj_dim is not None:
+        facts["timestep_cond"] = config.time_cond_proj_dim
+    return facts
 
 
 def residual_shapes(network: UNet2DConditionModel, batch: int, height: int, width: int) -> dict[str, tuple[int, ...]]:

@@ -9,11 +9,10 @@ from importlib.metadata import version
 from pathlib import Path
 
 from onnxflow.export.components import Component
-from onnxflow.export.source import Source
+from onnxflow.export.source import Facts, TextFacts
 
-FORMAT = 1
+FORMAT = 2
 FILE_NAME = "onnxflow.json"
-TOKEN_TABLE = "text_encoder/token_embedding.npy"
 _TOOLS = ("torch", "diffusers", "transformers", "onnx", "onnxruntime", "numpy")
 
 
@@ -28,27 +27,28 @@ class Exported:
     max_relative_error: float
 
 
-def write_manifest(bundle: Path, source: Source, exported: list[Exported]) -> None:
+def token_table(part: str) -> str:
+    """Where a text encoder's token table lies in the bundle."""
+    return f"{part}/token_embedding.npy"
+
+
+def tokenizer_folder(part: str) -> str:
+    """Where a text encoder's tokenizer lies in the bundle, as in Diffusers' folders."""
+    return part.replace("text_encoder", "tokenizer")
+
+
+def write_manifest(bundle: Path, facts: Facts, exported: list[Exported]) -> None:
     """Write the manifest of a folder that is otherwise complete; the same folder gives the same bytes."""
     names = dict.fromkeys(part.component.name for part in exported)
     content = {
         "format": FORMAT,
-        "name": source.name,
-        "family": "sd1",
-        "license": source.license,
-        "latent": {
-            "channels": source.vae.config.latent_channels,
-            "factor": 8,
-            "scale": source.vae.config.scaling_factor,
-        },
-        "sampling": asdict(source.sampling),
-        "image": _native_size(source),
-        "text": _text(source),
-        "tokenizer": {
-            "vocab": "tokenizer/vocab.json",
-            "merges": "tokenizer/merges.txt",
-            "lowercase": source.tokenizer.lowercase,
-        },
+        "name": facts.name,
+        "family": facts.family,
+        "license": facts.license,
+        "latent": {"channels": facts.latent_channels, "factor": 8, "scale": facts.latent_scale},
+        "sampling": asdict(facts.sampling),
+        "image": {"width": facts.width, "height": facts.height},
+        "text": {text.component: _text(text) for text in facts.texts},
         "components": {name: _component([part for part in exported if part.component.name == name]) for name in names},
         "files": _files(bundle),
         "tools": {"python": platform.python_version(), **{tool: version(tool) for tool in _TOOLS}},
@@ -56,23 +56,23 @@ def write_manifest(bundle: Path, source: Source, exported: list[Exported]) -> No
     (bundle / FILE_NAME).write_text(json.dumps(content, indent=2, sort_keys=True) + "\n", encoding="utf-8")
 
 
-def _native_size(source: Source) -> dict[str, int]:
-    size = source.unet.config.sample_size
-    height, width = (size, size) if isinstance(size, int) else size
-    return {"width": width * 8, "height": height * 8}
-
-
-def _text(source: Source) -> Mapping[str, int | str]:
-    config, tokenizer = source.text_encoder.config, source.tokenizer
+def _text(text: TextFacts) -> Mapping[str, object]:
+    folder, tokenizer = tokenizer_folder(text.component), text.tokenizer
     return {
-        "length": config.max_position_embeddings,
-        "hidden": config.hidden_size,
-        "layers": config.num_hidden_layers,
-        "vocab": config.vocab_size,
+        "length": text.length,
+        "hidden": text.hidden,
+        "layers": text.layers,
+        "skipped": text.skipped,
+        "vocab": text.vocabulary,
         "bos": tokenizer.bos,
         "eos": tokenizer.eos,
         "pad": tokenizer.pad,
-        "token_embedding": TOKEN_TABLE,
+        "token_embedding": token_table(text.component),
+        "tokenizer": {
+            "vocab": f"{folder}/vocab.json",
+            "merges": f"{folder}/merges.txt",
+            "lowercase": tokenizer.lowercase,
+        },
     }
 
 

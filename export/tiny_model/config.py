@@ -230,6 +230,8 @@ def _number(value: Any, kind: type[int] | type[float], name: str) -> Any:
     if not whole and (kind is int or not isinstance(value, float)):
         raise ValueError(f"recipe: {name} is {value!r}, but must be {'a whole number' if kind is int else 'a number'}")
     key = name.rpartition(".")[2]
+    least: float
+    most: float
     least, most = (0, 2**31) if key.startswith("seed") else (1, 2**31) if kind is int else (0, 1e6)
     if key in SHARES:
         least, most = 0, 1

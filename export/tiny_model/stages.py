@@ -7,7 +7,7 @@ import torch
 from diffusers import ControlNetModel
 from numpy.typing import NDArray
 
-from onnxflow.export.folder import export_folder
+from onnxflow.export.bundle import export_bundle
 from onnxflow.export.tiny_model.autoencoder import train_autoencoder
 from onnxflow.export.tiny_model.config import Recipe
 from onnxflow.export.tiny_model.controlnet import train_controlnet
@@ -69,8 +69,8 @@ def run(recipe: Recipe, folder: Path, last: str = STAGES[-1], device: str = "cpu
         network.to("cpu")
     save_folder(folder / "diffusers", autoencoder, encoder, tokenizer, unet)
     save_controlnet(folder / CONTROLNET_FILE, controlnet)
-    export_folder(folder / "diffusers", folder / "bundle", precisions=("fp32", "int8"), storage="fp16", report=log)
-    export_folder(
+    export_bundle(folder / "diffusers", folder / "bundle", precisions=("fp32", "int8"), storage="fp16", report=log)
+    export_bundle(
         folder / "diffusers", folder / "checkpoints" / "reference", report=log
     )  # what the others are judged by
     if last == "export":

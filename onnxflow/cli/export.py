@@ -9,7 +9,12 @@ import typer
 
 
 def export(
-    folder: Annotated[Path, typer.Argument(help="A Diffusers folder (model_index.json, unet/, vae/ ...).")],
+    source: Annotated[
+        Path,
+        typer.Argument(
+            help="A Diffusers folder (model_index.json, unet/, vae/ ...) or a .safetensors checkpoint of all networks."
+        ),
+    ],
     output: Annotated[Path, typer.Option("--output", "-o", metavar="BUNDLE", help="The folder to write.")],
     storage: Annotated[
         str, typer.Option(help="How weights are stored: fp32, or fp16 (half the size, still computed in fp32).")
@@ -17,12 +22,13 @@ def export(
     precision: Annotated[
         list[str] | None,
         typer.Option(
-            help="int8 adds text encoder and UNet with int8 weights to fp32, which is always there (repeatable)."
+            help="int8 adds text encoders and UNet with int8 weights to fp32, which is always there (repeatable)."
         ),
     ] = None,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress.")] = False,
 ) -> None:
-    """Turn a Stable Diffusion 1.x model into an ONNX bundle that `onnxflow run` reads. PyTorch is needed here only."""
+    """Turn a Stable Diffusion model (1.x, 2.x, XL, its refiner) into an ONNX bundle that `onnxflow run` reads. PyTorch
+    is needed here only."""
     import importlib.util
 
     from onnxflow.errors import UsageError
@@ -35,11 +41,11 @@ def export(
             f"exporting needs {', '.join(missing)}, not installed here",
             hint="make an environment of its own for it, as the README says under 'Where models go'",
         )
-    from onnxflow.export.folder import export_folder
+    from onnxflow.export.bundle import export_bundle
 
     def report(line: str) -> None:
         if not quiet:
             typer.echo(line, err=True)
 
-    export_folder(folder, output, storage=storage, precisions=precision or ["fp32"], report=report)
+    export_bundle(source, output, storage=storage, precisions=precision or ["fp32"], report=report)
     print(output)

@@ -9,9 +9,9 @@ torch = pytest.importorskip("torch")
 
 from onnxflow.cli.main import main
 from onnxflow.errors import ModelError, UsageError
+from onnxflow.export import bundle as exporting
 from onnxflow.export import components
-from onnxflow.export import folder as exporting
-from onnxflow.export.folder import export_folder
+from onnxflow.export.bundle import export_bundle
 from onnxflow.models.bundle import open_bundle
 
 TABLE = "token_embedding.npy"
@@ -24,7 +24,7 @@ def files(folder: Path) -> dict[str, bytes]:
 @pytest.fixture(scope="module")
 def bundle(random_model: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("bundles") / "bundle"
-    export_folder(random_model, folder, precisions=("fp32", "int8"), storage="fp16")
+    export_bundle(random_model, folder, precisions=("fp32", "int8"), storage="fp16")
     return folder
 
 
@@ -105,7 +105,7 @@ def test_weights_beside_the_graph_are_not_left_behind(
     write = exporting.write_graph
     monkeypatch.setattr(exporting, "write_graph", lambda *given: write(*given, inline_limit=1000))
     monkeypatch.setattr(exporting, "_components", lambda model: [components.text_encoder(model.text_encoder)])
-    export_folder(random_model, tmp_path / "bundle", precisions=["int8"])
+    export_bundle(random_model, tmp_path / "bundle", precisions=["int8"])
     found = {name for name in files(tmp_path / "bundle") if name.startswith("text_encoder/")}
     assert found == {f"text_encoder/{name}" for name in ("model.int8.onnx", "model.onnx", "weights.bin", TABLE)}
     graph = Path("text_encoder") / "model.int8.onnx"
@@ -117,13 +117,13 @@ def test_an_int8_graph_too_far_from_torch_is_not_written(
 ) -> None:
     monkeypatch.setattr(exporting, "max_relative_error", lambda component, path: 0.2 if "int8" in path.name else 0.0)
     with pytest.raises(ModelError, match=r"text_encoder differs from torch by 2\.0e-01, int8 may by 1e-01"):
-        export_folder(random_model, tmp_path / "bundle", precisions=["int8"])
+        export_bundle(random_model, tmp_path / "bundle", precisions=["int8"])
     assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.parametrize("precisions", [["fp16"], ["int8", "int4"], ["INT8"]])
 def test_an_unknown_precision_is_refused(random_model: Path, tmp_path: Path, precisions: list[str]) -> None:
     with pytest.raises(UsageError, match="unknown precision") as caught:
-        export_folder(random_model, tmp_path / "bundle", precisions=precisions)
+        export_bundle(random_model, tmp_path / "bundle", precisions=precisions)
     assert caught.value.hint == "this version exports fp32 and int8"
     assert not list(tmp_path.iterdir())

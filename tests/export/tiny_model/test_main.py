@@ -20,7 +20,7 @@ def test_the_whole_recipe_in_miniature(miniature: str, tmp_path: Path, capsys: p
     log = (out / "log.txt").read_text()
     assert log.count("text: step 2/2") == 1
     assert "text: already done" in log
-    assert open_bundle(out / "bundle").text.hidden == 16
+    assert open_bundle(out / "bundle").text().hidden == 16
     report = (out / "report.txt").read_text()
     assert all(f"{title}, all_right: 0.0 % of 3" in report for title in ("one object", "two objects", "landscapes"))
     assert all((out / f"{name}.png").exists() for name in ("one-object", "two-objects", "landscapes"))

@@ -1,31 +1,35 @@
-"""A Diffusers folder to an ONNX bundle: the whole bundle appears at once, or nothing does."""
+"""A model to an ONNX bundle: the whole bundle appears at once, or nothing does."""
 
+import gc
 import json
 import os
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Literal
 
 import numpy as np
 import torch
+from torch import nn
 
 from onnxflow.errors import ModelError, OutputError, UsageError
 from onnxflow.export import components
-from onnxflow.export.components import Component
+from onnxflow.export.components import Component, text_model
 from onnxflow.export.int8 import save_quantized
-from onnxflow.export.manifest import FILE_NAME, TOKEN_TABLE, Exported, write_manifest
+from onnxflow.export.manifest import FILE_NAME, Exported, token_table, tokenizer_folder, write_manifest
+from onnxflow.export.open_source import open_source
 from onnxflow.export.parity import max_relative_error
-from onnxflow.export.source import Source, Tokenizer, read_source
+from onnxflow.export.source import TEXT_PARTS, UNET, VAE, Facts, Source, parts
+from onnxflow.export.tokenizer import Tokenizer
 from onnxflow.export.trace import WEIGHTS_FILE, write_graph
 
 Storage = Literal["fp32", "fp16"]
 PRECISIONS = ("fp32", "int8")
 LARGEST_ERROR = {"fp32": 1e-4, "int8": 1e-1}  # relative, against torch on the same weights
-QUANTIZED = ("text_encoder", "unet")  # decoding in int8 would save little, and shows
+QUANTIZED = (*TEXT_PARTS, UNET)  # decoding in int8 would save little, and shows
 
 
-def export_folder(
+def export_bundle(
     source: Path,
     bundle: Path,
     *,
@@ -33,12 +37,13 @@ def export_folder(
     storage: str = "fp32",
     report: Callable[[str], None] = lambda line: None,
 ) -> None:
-    """Export the Stable Diffusion 1.x model in `source` to the folder `bundle`, replacing an older bundle there.
+    """Export the model in `source`, a Diffusers folder or a checkpoint in one file, to the folder `bundle`, replacing
+    an older bundle there.
 
     Storage "fp16" halves the size; the graphs compute in fp32 all the same. Precision "int8" adds a second graph of the
-    text encoder and of the UNet with int8 weights; "fp32" is always there. UsageError for an unknown precision or
-    storage, ModelError for a source that is no such model or an export that differs from torch, OutputError if `bundle`
-    cannot be written.
+    text encoders and of the UNet with int8 weights; "fp32" is always there. One network is in memory at a time.
+    UsageError for an unknown precision or storage, ModelError for a source that is no such model or an export that
+    differs from torch, OutputError if `bundle` cannot be written.
     """
     unknown = [precision for precision in precisions if precision not in PRECISIONS]
     if unknown:
@@ -47,11 +52,13 @@ def export_folder(
         raise UsageError(f"unknown storage {storage!r}", hint="choose fp32 or fp16")
     _check_target(source, bundle)
     report(f"reading {source}")
-    model = read_source(source)
+    model = open_source(source)
+    facts = model.facts
+    report(f"{facts.name}: {facts.family}, predicts {facts.sampling.prediction}")
     temporary = bundle.with_name(f".{bundle.name}.{os.getpid()}.part")
     try:
         temporary.mkdir(parents=True)
-        _write_bundle(model, temporary, "int8" in precisions, "fp16" if storage == "fp16" else "fp32", report)
+        _write_bundle(model, facts, temporary, "int8" in precisions, "fp16" if storage == "fp16" else "fp32", report)
         _replace(temporary, bundle)
     except OSError as error:
         raise OutputError(f"cannot write the bundle: {error.strerror or error}", where=str(bundle)) from error
@@ -71,20 +78,28 @@ def _check_target(source: Path, bundle: Path) -> None:
         )
 
 
-def _write_bundle(model: Source, folder: Path, int8: bool, storage: Storage, report: Callable[[str], None]) -> None:
+def _write_bundle(
+    model: Source, facts: Facts, folder: Path, int8: bool, storage: Storage, report: Callable[[str], None]
+) -> None:
     exported = []
-    for component in _components(model):
-        if int8 and component.name in QUANTIZED:  # of the weights as they are, before they are rounded for storage
-            exported.append(_write_int8(component, folder, report))
-        if storage == "fp16":
-            _round_to_half(component)
-        file = f"{component.name}/model.onnx"
-        write_graph(component, folder / file, storage)
-        exported.append(_measured(component, "fp32", storage, folder, file, report))
-    table = model.text_encoder.embeddings.token_embedding.weight.detach().numpy()
-    np.save(folder / TOKEN_TABLE, table.astype(np.float16 if storage == "fp16" else np.float32))
-    _write_tokenizer(folder / "tokenizer", model.tokenizer)
-    write_manifest(folder, model, exported)
+    for part in parts(facts):
+        network = model.network(part)
+        for component in _components(part, network, facts):
+            if int8 and component.name in QUANTIZED:  # of the weights as they are, before they are rounded for storage
+                exported.append(_write_int8(component, folder, report))
+            if storage == "fp16":
+                _round_to_half(component)
+            file = f"{component.name}/model.onnx"
+            write_graph(component, folder / file, storage)
+            exported.append(_measured(component, "fp32", storage, folder, file, report))
+        if part in TEXT_PARTS:
+            table = text_model(network).embeddings.token_embedding.weight.detach().numpy()  # type: ignore[arg-type]
+            np.save(folder / token_table(part), table.astype(np.float16 if storage == "fp16" else np.float32))
+        del network, component
+        gc.collect()  # the next network may need all the memory that this one had
+    for text in facts.texts:
+        _write_tokenizer(folder / tokenizer_folder(text.component), text.tokenizer)
+    write_manifest(folder, facts, exported)
 
 
 def _write_int8(component: Component, folder: Path, report: Callable[[str], None]) -> Exported:
@@ -112,13 +127,16 @@ def _measured(
     return Exported(component, precision, storage, file, error)
 
 
-def _components(model: Source) -> list[Component]:
-    return [
-        components.text_encoder(model.text_encoder),
-        components.unet(model.unet),
-        components.vae_encoder(model.vae),
-        components.vae_decoder(model.vae),
-    ]
+def _components(part: str, network: nn.Module, facts: Facts) -> Iterator[Component]:
+    """The graphs that are made of a network."""
+    if part == UNET:
+        pooled = facts.texts[-1].projection if facts.family.startswith("sdxl") else None
+        yield components.unet(network, pooled)  # type: ignore[arg-type]
+    elif part == VAE:
+        yield components.vae_encoder(network)  # type: ignore[arg-type]
+        yield components.vae_decoder(network)  # type: ignore[arg-type]
+    else:
+        yield components.text_encoder(network, part)  # type: ignore[arg-type]
 
 
 @torch.no_grad()

@@ -13,8 +13,8 @@ torch = pytest.importorskip("torch")
 from safetensors.torch import load_file, save_file
 
 from onnxflow.errors import ModelError, OutputError, UsageError
-from onnxflow.export import folder as exporting
-from onnxflow.export.folder import export_folder
+from onnxflow.export import bundle as exporting
+from onnxflow.export.bundle import export_bundle
 from onnxflow.models.bundle import open_bundle
 
 
@@ -29,14 +29,14 @@ def files(folder: Path) -> dict[str, bytes]:
 
 def test_a_bundle_is_what_the_runtime_opens(model: Path, tmp_path: Path) -> None:
     lines: list[str] = []
-    export_folder(model, tmp_path / "bundle", storage="fp16", report=lines.append)
+    export_bundle(model, tmp_path / "bundle", storage="fp16", report=lines.append)
     bundle = open_bundle(tmp_path / "bundle")
     assert set(bundle.manifest.components) == {"text_encoder", "unet", "vae_encoder", "vae_decoder"}
     assert bundle.latent.scale == 0.18215
     assert (bundle.manifest.width, bundle.manifest.height) == (128, 128)
-    assert (bundle.text.hidden, bundle.text.layers, bundle.text.vocab, bundle.text.length) == (16, 2, 514, 77)
-    assert (bundle.text.bos, bundle.text.eos, bundle.text.pad) == (512, 513, 513)
-    table = np.load(bundle.path(bundle.text.token_embedding))
+    assert (bundle.text().hidden, bundle.text().layers, bundle.text().vocab, bundle.text().length) == (16, 2, 514, 77)
+    assert (bundle.text().bos, bundle.text().eos, bundle.text().pad) == (512, 513, 513)
+    table = np.load(bundle.path(bundle.text().token_embedding))
     assert table.shape == (514, 16)
     assert table.dtype == np.float16
     for name, record in bundle.manifest.files.items():
@@ -46,7 +46,7 @@ def test_a_bundle_is_what_the_runtime_opens(model: Path, tmp_path: Path) -> None
 
 
 def test_errors_against_torch_are_recorded(model: Path, tmp_path: Path) -> None:
-    export_folder(model, tmp_path / "bundle")
+    export_bundle(model, tmp_path / "bundle")
     manifest = json.loads((tmp_path / "bundle" / "onnxflow.json").read_text())
     for component in manifest["components"].values():
         assert set(component["variants"]) == {"fp32"}  # int8 only where it is asked for
@@ -56,22 +56,22 @@ def test_errors_against_torch_are_recorded(model: Path, tmp_path: Path) -> None:
 
 def test_the_same_model_gives_the_same_bytes(model: Path, tmp_path: Path) -> None:
     torch.manual_seed(1)
-    export_folder(model, tmp_path / "one", storage="fp16")
+    export_bundle(model, tmp_path / "one", storage="fp16")
     torch.manual_seed(2)
-    export_folder(model, tmp_path / "two", storage="fp16")
+    export_bundle(model, tmp_path / "two", storage="fp16")
     assert files(tmp_path / "one") == files(tmp_path / "two")
 
 
 def test_a_failed_export_leaves_nothing_and_keeps_the_old_bundle(
     model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    export_folder(model, tmp_path / "bundle")
+    export_bundle(model, tmp_path / "bundle")
     before = files(tmp_path / "bundle")
     monkeypatch.setattr(exporting, "max_relative_error", lambda component, path: 0.5)
     with pytest.raises(ModelError, match="differs from torch by 5"):
-        export_folder(model, tmp_path / "bundle")
+        export_bundle(model, tmp_path / "bundle")
     with pytest.raises(ModelError):
-        export_folder(model, tmp_path / "new")
+        export_bundle(model, tmp_path / "new")
     assert files(tmp_path / "bundle") == before
     assert sorted(path.name for path in tmp_path.iterdir()) == ["bundle", "model"]
 
@@ -79,12 +79,12 @@ def test_a_failed_export_leaves_nothing_and_keeps_the_old_bundle(
 def test_a_nan_difference_to_torch_is_a_failure(model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(exporting, "max_relative_error", lambda component, path: float("nan"))
     with pytest.raises(ModelError, match="differs from torch"):
-        export_folder(model, tmp_path / "bundle")
+        export_bundle(model, tmp_path / "bundle")
 
 
 def test_an_older_bundle_is_replaced_and_anything_else_is_not(model: Path, tmp_path: Path) -> None:
-    export_folder(model, tmp_path / "bundle")
-    export_folder(model, tmp_path / "bundle", storage="fp16")
+    export_bundle(model, tmp_path / "bundle")
+    export_bundle(model, tmp_path / "bundle", storage="fp16")
     assert (
         json.loads((tmp_path / "bundle" / "onnxflow.json").read_text())["components"]["unet"]["variants"]["fp32"][
             "storage"
@@ -94,15 +94,15 @@ def test_an_older_bundle_is_replaced_and_anything_else_is_not(model: Path, tmp_p
     (tmp_path / "photos").mkdir()
     (tmp_path / "photos" / "cat.png").write_bytes(b"cat")
     with pytest.raises(OutputError, match="something else"):
-        export_folder(model, tmp_path / "photos")
+        export_bundle(model, tmp_path / "photos")
     with pytest.raises(UsageError, match="into the model itself"):
-        export_folder(model, model / "bundle")
+        export_bundle(model, model / "bundle")
 
 
 @pytest.mark.parametrize(("option", "value"), [("precisions", ["fp8"]), ("storage", "int4")])
 def test_unknown_options_are_refused(model: Path, tmp_path: Path, option: str, value: object) -> None:
     with pytest.raises(UsageError, match=r"fp8|int4"):
-        export_folder(model, tmp_path / "bundle", **{option: value})
+        export_bundle(model, tmp_path / "bundle", **{option: value})
 
 
 def empty(model: Path) -> None:
@@ -203,7 +203,7 @@ def test_a_source_that_is_no_model_is_one_clear_error(
 ) -> None:
     damage(model)
     with pytest.raises(ModelError) as caught:
-        export_folder(model, tmp_path / "bundle")
+        export_bundle(model, tmp_path / "bundle")
     assert message in caught.value.message
     assert [path.name for path in tmp_path.iterdir()] == ["model"]
 
@@ -212,13 +212,13 @@ def test_a_source_that_is_a_file_or_missing_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "model").write_bytes(b"x")
     for source in (tmp_path / "model", tmp_path / "nothing"):
         with pytest.raises(ModelError, match="cannot read model_index"):
-            export_folder(source, tmp_path / "bundle")
+            export_bundle(source, tmp_path / "bundle")
 
 
 def test_weights_too_large_for_half_precision_need_fp32(model: Path, tmp_path: Path) -> None:
     change_weights(model / "unet" / "diffusion_pytorch_model.safetensors", lambda w: w["conv_in.bias"][:1].fill_(1e6))
     with pytest.raises(ModelError, match=r"conv_in.bias has values beyond"):
-        export_folder(model, tmp_path / "bundle", storage="fp16")
+        export_bundle(model, tmp_path / "bundle", storage="fp16")
     assert [path.name for path in tmp_path.iterdir()] == ["model"]
 
 
@@ -228,6 +228,6 @@ def test_a_tokenizer_in_one_file_is_read_too(model: Path, tmp_path: Path) -> Non
     (tokenizer / "tokenizer.json").write_text(json.dumps({"model": {"vocab": vocabulary, "merges": [["a", "t</w>"]]}}))
     (tokenizer / "vocab.json").unlink()
     (tokenizer / "merges.txt").unlink()
-    export_folder(model, tmp_path / "bundle")
+    export_bundle(model, tmp_path / "bundle")
     assert json.loads((tmp_path / "bundle" / "tokenizer" / "vocab.json").read_text()) == vocabulary
     assert (tmp_path / "bundle" / "tokenizer" / "merges.txt").read_text() == "#version: 0.2\na t</w>\n"

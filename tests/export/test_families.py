@@ -1,0 +1,144 @@
+"""Every family, exported and run: the graphs compute what torch computes, whatever the size, and the runtime draws."""
+
+# ruff: noqa: E402
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+torch = pytest.importorskip("torch")
+
+from families import KINDS, write_folder
+from onnxruntime import InferenceSession
+
+from onnxflow.api import run
+from onnxflow.export.bundle import export_bundle
+from onnxflow.export.components import residual_shapes
+from onnxflow.export.diffusers_folder import DiffusersFolder
+from onnxflow.models.bundle import Bundle, open_bundle
+
+SIZES = [(1, 16, 16), (3, 12, 20), (3, 9, 15)]  # batch, height, width of latents: square, not square, odd
+
+
+@pytest.fixture(scope="module", params=KINDS)
+def exported(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> tuple[str, Path, Bundle]:
+    folder = tmp_path_factory.mktemp(request.param)
+    write_folder(KINDS[request.param], folder / "model")
+    export_bundle(folder / "model", folder / "checkpoints" / "tiny")
+    return request.param, folder, open_bundle(folder / "checkpoints" / "tiny")
+
+
+def session(bundle: Bundle, component: str) -> InferenceSession:
+    return InferenceSession(str(bundle.graph(component, "fp32")), providers=["CPUExecutionProvider"])
+
+
+def close(given: np.ndarray, wanted: "torch.Tensor") -> None:
+    assert given.shape == tuple(wanted.shape)
+    assert float(np.abs(given - wanted.numpy()).max()) <= 1e-4 * float(wanted.abs().max())
+
+
+def test_the_unet_computes_what_diffusers_computes(exported: tuple[str, Path, Bundle]) -> None:
+    name, folder, bundle = exported
+    source = DiffusersFolder(folder / "model")
+    network, graph = source.network("unet"), session(bundle, "unet")
+    network.num_upsamplers = 16
+    config = network.config
+    for batch, height, width in SIZES:
+        torch.manual_seed(height)
+        feeds = {
+            "sample": torch.randn(batch, config.in_channels, height, width),
+            "timestep": torch.rand(batch) * 999,
+            "encoder_hidden_states": torch.randn(batch, 77, config.cross_attention_dim),
+        }
+        others: dict[str, Any] = {}
+        if config.addition_embed_type:
+            ids = 6 if name == "sdxl" else 5
+            facts = {"text_embeds": torch.randn(batch, 128), "time_ids": torch.randint(0, 999, (batch, ids)).float()}
+            feeds |= facts
+            others["added_cond_kwargs"] = facts
+        if config.time_cond_proj_dim:
+            feeds["timestep_cond"] = others["timestep_cond"] = torch.randn(batch, config.time_cond_proj_dim)
+        residuals = {key: torch.randn(shape) for key, shape in residual_shapes(network, batch, height, width).items()}
+        *down, middle = residuals.values()
+        with torch.no_grad():
+            wanted = network(
+                feeds["sample"],
+                feeds["timestep"],
+                encoder_hidden_states=feeds["encoder_hidden_states"],
+                down_block_additional_residuals=down,
+                mid_block_additional_residual=middle,
+                **others,
+            ).sample
+        (given,) = graph.run(None, {key: value.numpy() for key, value in {**feeds, **residuals}.items()})
+        close(given, wanted)
+
+
+def test_the_text_encoders_compute_what_transformers_computes(exported: tuple[str, Path, Bundle]) -> None:
+    _, folder, bundle = exported
+    source = DiffusersFolder(folder / "model")
+    for text in source.facts.texts:
+        network, graph = source.network(text.component), session(bundle, text.component)
+        table = np.load(bundle.path(bundle.text(text.component).token_embedding))
+        for batch, tokens in ((1, 77), (3, 77), (3, 20)):
+            rng = np.random.default_rng(tokens)
+            ids = rng.integers(0, 49406, (batch, tokens))
+            ends = rng.integers(1, tokens, batch)
+            ids[np.arange(batch), ends] = 49407
+            with torch.no_grad():
+                wanted = network(input_ids=torch.from_numpy(ids), output_hidden_states=True)
+            outputs = dict(
+                zip(
+                    [output.name for output in graph.get_outputs()],
+                    graph.run(None, {"inputs_embeds": table[ids], "eos_index": ends}),
+                    strict=True,
+                )
+            )
+            close(outputs["hidden_states"][:-1], torch.stack(wanted.hidden_states[:-1]))
+            close(outputs["normed_hidden_states"][-1], wanted.last_hidden_state)
+            if text.projection is not None:
+                close(outputs["projected"], wanted.text_embeds)
+
+
+def test_the_vae_computes_what_diffusers_computes(exported: tuple[str, Path, Bundle]) -> None:
+    _, folder, bundle = exported
+    vae = DiffusersFolder(folder / "model").network("vae")
+    encoder, decoder = session(bundle, "vae_encoder"), session(bundle, "vae_decoder")
+    for batch, height, width in SIZES:
+        image = torch.rand(batch, 3, 8 * height, 8 * width) * 2 - 1
+        with torch.no_grad():
+            posterior = vae.encode(image).latent_dist
+            decoded = vae.decode(posterior.mean).sample
+        mean, logvar = encoder.run(["mean", "logvar"], {"image": image.numpy()})
+        close(mean, posterior.mean)
+        close(logvar, posterior.logvar)
+        close(decoder.run(["image"], {"latent": posterior.mean.numpy()})[0], decoded)
+
+
+def test_the_runtime_draws_with_it(exported: tuple[str, Path, Bundle], tmp_path: Path) -> None:
+    name, folder, bundle = exported
+    assert bundle.manifest.family == KINDS[name].family
+    document = {
+        "1": {"class_type": "CheckpointLoaderSimple", "inputs": {"ckpt_name": "tiny"}},
+        "2": {"class_type": "CLIPTextEncode", "inputs": {"text": "a (red:1.2) cat", "clip": ["1", 1]}},
+        "3": {"class_type": "CLIPTextEncode", "inputs": {"text": "", "clip": ["1", 1]}},
+        "4": {"class_type": "EmptyLatentImage", "inputs": {"width": 72, "height": 64, "batch_size": 2}},
+        "5": {
+            "class_type": "KSampler",
+            "inputs": {
+                "seed": 1, "steps": 2, "cfg": 4.0, "sampler_name": "euler", "scheduler": "normal", "denoise": 1.0,
+                "model": ["1", 0], "positive": ["2", 0], "negative": ["3", 0], "latent_image": ["4", 0],
+            },
+        },
+        "6": {"class_type": "VAEDecode", "inputs": {"samples": ["5", 0], "vae": ["1", 2]}},
+        "7": {"class_type": "SaveImage", "inputs": {"images": ["6", 0], "filename_prefix": "tiny"}},
+    }  # fmt: skip
+    settings = {"models": [folder], "output_dir": tmp_path}
+    if name == "sd1-inpaint":
+        with pytest.raises(Exception, match="takes 9 channels: it is an inpainting model"):
+            run(document, **settings)
+        return
+    report = run(document, **settings)
+    assert [image.shape for image in report.images] == [(64, 72, 3)] * 2
+    used = {use.component for use in report.sessions}
+    assert used == {*KINDS[name].encoders, "unet", "vae_decoder"}
