@@ -6,6 +6,7 @@ import typer
 
 from onnxflow import __version__
 from onnxflow.cli.export import export
+from onnxflow.cli.models import models
 from onnxflow.cli.run import run
 
 _WHAT = "Run saved image-generation workflows (ComfyUI JSON) through ONNX Runtime, without PyTorch."
@@ -23,6 +24,7 @@ app = typer.Typer(
 )
 app.command()(run)
 app.command()(export)
+app.add_typer(models, name="models")
 
 
 def _version(wanted: bool) -> None:

@@ -32,6 +32,17 @@ class _Found:
 
 
 @dataclass(frozen=True, slots=True)
+class Entry:
+    """A model as it lies on disk: its name in workflows, its folder, what its manifest says, or what is wrong with
+    it."""
+
+    name: str
+    folder: Path
+    manifest: Manifest | None
+    problem: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class ModelStore:
     """Model folders in order of precedence; below each, ComfyUI's folder names (``checkpoints`` and so on).
 
@@ -51,6 +62,21 @@ class ModelStore:
         found = {name for root in self.roots for name in _bundles(root / "checkpoints")}
         names = [EMBEDDED_NAME, *sorted(found - {EMBEDDED_NAME})]
         return list(dict.fromkeys(spelled for name in names for spelled in (name, *self._alternatives(name))))
+
+    def entries(self) -> list[Entry]:
+        """Every model once, under its name without a variant; the embedded one comes first. Damaged ones are there."""
+        found = {name for root in self.roots for name in _bundles(root / "checkpoints")}
+        return [self.entry(name) for name in (EMBEDDED_NAME, *sorted(found - {EMBEDDED_NAME}))]
+
+    def entry(self, name: str) -> Entry:
+        """The model of exactly this name; ModelError with the nearest names when there is none."""
+        folder = self._folder(name)
+        if folder is None:
+            raise ModelError(f"there is no model {shown(name)}", hint=self.missing_hint(name))
+        try:
+            return Entry(name, folder, open_bundle(folder).manifest)
+        except ModelError as error:
+            return Entry(name, folder, None, error.message)
 
     def resolve(self, name: str) -> str | None:
         r"""The model that a saved workflow calls ``name``, with its variant if ``name`` says one, or None.

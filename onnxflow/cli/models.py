@@ -1,0 +1,78 @@
+"""``onnxflow models``: what models there are, and how to get rid of one."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from onnxflow.models.store import Entry, ModelStore
+
+models = typer.Typer(
+    help="List the models there are, or remove one.", invoke_without_command=True, rich_markup_mode=None
+)
+Folders = Annotated[
+    list[Path] | None,
+    typer.Option("--models", help="A folder of models, with ComfyUI's folder names below it. Repeatable."),
+]
+
+
+@models.callback()
+def list_models(ctx: typer.Context, folders: Folders = None) -> None:
+    """List every model: the name that workflows use, family, precisions, size, folder."""
+    if ctx.invoked_subcommand is not None:
+        ctx.obj = folders
+        return
+    rows = [("NAME", "FAMILY", "PRECISIONS", "SIZE", "FOLDER"), *(_row(entry) for entry in _store(folders).entries())]
+    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
+    for row in rows:
+        typer.echo("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
+
+
+@models.command("rm")
+def remove(
+    ctx: typer.Context,
+    name: Annotated[str, typer.Argument(help="The model's name, as `onnxflow models` prints it.")],
+    folders: Folders = None,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+) -> None:
+    """Remove an exported model from disk. Other files of its folder's neighbourhood are left alone."""
+    import sys
+
+    from onnxflow.errors import UsageError
+    from onnxflow.models.remove import remove_bundle
+    from onnxflow.models.store import embedded_folder
+
+    entry = _store(folders or ctx.obj).entry(name)
+    if entry.folder == embedded_folder():
+        raise UsageError(f"{name!r} is the embedded model, which comes with the program", hint="leave it, or uninstall")
+    if not yes:
+        if not sys.stdin.isatty():
+            raise UsageError(f"{entry.folder} would be removed", hint="say --yes")
+        typer.confirm(f"Remove {entry.folder} ({_size(entry)})?", abort=True, err=True)
+    remove_bundle(entry.folder)
+    typer.echo(f"removed {entry.folder}", err=True)
+
+
+def _store(folders: list[Path] | None) -> ModelStore:
+    import os
+
+    from onnxflow.models.store import ModelStore
+    from onnxflow.settings import load_settings
+
+    settings = load_settings(folders or (), environment=os.environ, working_dir=Path.cwd())
+    return ModelStore(settings.models)
+
+
+def _row(entry: Entry) -> tuple[str, str, str, str, str]:
+    if entry.manifest is None:
+        return entry.name, "damaged", entry.problem or "", _size(entry), str(entry.folder)
+    return entry.name, entry.manifest.family, ", ".join(entry.manifest.variants), _size(entry), str(entry.folder)
+
+
+def _size(entry: Entry) -> str:
+    """What the files of a model take on disk."""
+    total = sum(path.stat().st_size for path in entry.folder.rglob("*") if path.is_file())
+    return f"{total / 1e9:.1f} GB" if total >= 1e9 else f"{total / 1e6:.1f} MB"
