@@ -127,7 +127,7 @@ def index_a_list(model: Path) -> None:
 
 
 def another_family(model: Path) -> None:
-    (model / "model_index.json").write_text('{"_class_name": "StableDiffusionXLPipeline"}')
+    (model / "model_index.json").write_text('{"_class_name": "StableDiffusion3Pipeline"}')
 
 
 def few_tokens(model: Path) -> None:
@@ -186,7 +186,7 @@ def unknown_prediction(model: Path) -> None:
         (without_unet_weights, "unet cannot be loaded"),
         (index_not_json, "not JSON"),
         (index_a_list, "not an object"),
-        (another_family, "StableDiffusionXLPipeline"),
+        (another_family, "StableDiffusion3Pipeline"),
         (few_tokens, "has 2 tokens, the text encoder 514"),
         (no_end_token, "no token '<|endoftext|>'"),
         (no_merges, "cannot read merges.txt"),
