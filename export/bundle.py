@@ -1,32 +1,33 @@
 """A model to an ONNX bundle: the whole bundle appears at once, or nothing does."""
 
 import gc
+import hashlib
 import json
-import os
 import shutil
 from collections.abc import Callable, Iterator, Sequence
+from importlib.metadata import version
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 import torch
 from torch import nn
 
-from onnxflow.errors import ModelError, OutputError, UsageError
+from onnxflow.errors import ModelError, OnnxflowError, OutputError, UsageError
 from onnxflow.export import components
 from onnxflow.export.components import Component, text_model
-from onnxflow.export.int8 import save_quantized
-from onnxflow.export.manifest import FILE_NAME, Exported, token_table, tokenizer_folder, write_manifest
+from onnxflow.export.half import in_half
+from onnxflow.export.int8 import write_quantized
+from onnxflow.export.manifest import FILE_NAME, FORMAT, TOOLS, Exported, token_table, tokenizer_folder, write_manifest
 from onnxflow.export.open_source import open_source
-from onnxflow.export.parity import max_relative_error
+from onnxflow.export.parity import compare, reference_of
 from onnxflow.export.source import TEXT_PARTS, UNET, VAE, Facts, Source, parts
+from onnxflow.export.steps import Step, check_options, plan
 from onnxflow.export.tokenizer import Tokenizer
-from onnxflow.export.trace import WEIGHTS_FILE, write_graph
+from onnxflow.export.trace import write_graph
+from onnxflow.export.work_folder import WorkFolder, sha256
+from onnxflow.models.reference import Reference, read_reference, reference_file
 
-Storage = Literal["fp32", "fp16"]
-PRECISIONS = ("fp32", "int8")
-LARGEST_ERROR = {"fp32": 1e-4, "int8": 1e-1}  # relative, against torch on the same weights
-QUANTIZED = (*TEXT_PARTS, UNET)  # decoding in int8 would save little, and shows
+Report = Callable[[str], None]
 
 
 def export_bundle(
@@ -35,36 +36,49 @@ def export_bundle(
     *,
     precisions: Sequence[str] = ("fp32",),
     storage: str = "fp32",
-    report: Callable[[str], None] = lambda line: None,
-) -> None:
+    resume: bool = False,
+    force: bool = False,
+    report: Report = lambda line: None,
+) -> list[Exported]:
     """Export the model in `source`, a Diffusers folder or a checkpoint in one file, to the folder `bundle`, replacing
-    an older bundle there.
+    an older bundle there; what was made, with its errors, is returned.
 
-    Storage "fp16" halves the size; the graphs compute in fp32 all the same. Precision "int8" adds a second graph of the
-    text encoders and of the UNet with int8 weights; "fp32" is always there. One network is in memory at a time.
-    UsageError for an unknown precision or storage, ModelError for a source that is no such model or an export that
-    differs from torch, OutputError if `bundle` cannot be written.
+    Storage "fp16" halves the size of fp32 graphs, which compute in fp32 all the same. One network is in memory at a
+    time. A killed export leaves a hidden folder beside `bundle`, from which `resume` goes on. With `force` graphs that
+    differ from torch by more than their precision may are written all the same.
+
+    UsageError for options that make no sense, ModelError for a source that is no such model or an export that differs
+    from torch, OutputError if `bundle` cannot be written; nothing is left then.
     """
-    unknown = [precision for precision in precisions if precision not in PRECISIONS]
-    if unknown:
-        raise UsageError(f"unknown precision {unknown[0]!r}", hint="this version exports fp32 and int8")
-    if storage not in ("fp32", "fp16"):
-        raise UsageError(f"unknown storage {storage!r}", hint="choose fp32 or fp16")
+    check_options(precisions, storage)
+    _recover(bundle)
     _check_target(source, bundle)
     report(f"reading {source}")
     model = open_source(source)
     facts = model.facts
-    report(f"{facts.name}: {facts.family}, predicts {facts.sampling.prediction}")
-    temporary = bundle.with_name(f".{bundle.name}.{os.getpid()}.part")
+    steps = plan(parts(facts), facts.family, precisions, storage)
+    report(f"{facts.name}: {facts.family}, predicts {facts.sampling.prediction}; {len(steps)} graphs")
+    digest = _source_digest(model)
+    key = {
+        "source": digest, "precisions": sorted(set(precisions)), "storage": storage, "force": force, "format": FORMAT,
+        "tools": {tool: version(tool) for tool in TOOLS},
+    }  # fmt: skip
     try:
-        temporary.mkdir(parents=True)
-        _write_bundle(model, facts, temporary, "int8" in precisions, "fp16" if storage == "fp16" else "fp32", report)
-        _replace(temporary, bundle)
+        work = WorkFolder(bundle, key, resume=resume, report=report)
+        try:
+            exported = _write_graphs(model, facts, steps, work, storage, force, report)
+            for text in facts.texts:
+                _write_tokenizer(work.files / tokenizer_folder(text.component), text.tokenizer)
+            write_manifest(work.files, facts, exported, digest)
+            _replace(work.files, bundle)
+        except (OnnxflowError, OSError):
+            work.remove()
+            raise
+        work.remove()
     except OSError as error:
         raise OutputError(f"cannot write the bundle: {error.strerror or error}", where=str(bundle)) from error
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
     report(f"wrote {bundle}")
+    return exported
 
 
 def _check_target(source: Path, bundle: Path) -> None:
@@ -78,53 +92,87 @@ def _check_target(source: Path, bundle: Path) -> None:
         )
 
 
-def _write_bundle(
-    model: Source, facts: Facts, folder: Path, int8: bool, storage: Storage, report: Callable[[str], None]
-) -> None:
-    exported = []
+def _source_digest(model: Source) -> str:
+    """One SHA-256 of the contents of all files that are read, in their order."""
+    digests = [sha256(path) for path in model.files]
+    return digests[0] if len(digests) == 1 else hashlib.sha256("\n".join(digests).encode()).hexdigest()
+
+
+def _write_graphs(
+    model: Source, facts: Facts, steps: Sequence[Step], work: WorkFolder, storage: str, force: bool, report: Report
+) -> list[Exported]:
     for part in parts(facts):
-        network = model.network(part)
-        for component in _components(part, network, facts):
-            if int8 and component.name in QUANTIZED:  # of the weights as they are, before they are rounded for storage
-                exported.append(_write_int8(component, folder, report))
-            if storage == "fp16":
-                _round_to_half(component)
-            file = f"{component.name}/model.onnx"
-            write_graph(component, folder / file, storage)
-            exported.append(_measured(component, "fp32", storage, folder, file, report))
-        if part in TEXT_PARTS:
-            table = text_model(network).embeddings.token_embedding.weight.detach().numpy()  # type: ignore[arg-type]
-            np.save(folder / token_table(part), table.astype(np.float16 if storage == "fp16" else np.float32))
-        del network, component
-        gc.collect()  # the next network may need all the memory that this one had
-    for text in facts.texts:
-        _write_tokenizer(folder / tokenizer_folder(text.component), text.tokenizer)
-    write_manifest(folder, facts, exported)
+        todo = [step for step in steps if step.part == part]
+        if any(work.done(step.name) is None for step in todo):
+            _write_part(part, model.network(part), facts, todo, work, storage, force, report)
+            gc.collect()  # the next network may need all the memory that this one had
+    return [Exported(step, done) for step in steps if (done := work.done(step.name)) is not None]
 
 
-def _write_int8(component: Component, folder: Path, report: Callable[[str], None]) -> Exported:
-    whole, file = folder / component.name / "whole.onnx", f"{component.name}/model.int8.onnx"
-    write_graph(component, whole, "fp32")
-    save_quantized(whole, folder / file)
-    whole.unlink()
-    (whole.parent / WEIGHTS_FILE).unlink(missing_ok=True)
-    return _measured(component, "int8", "int8", folder, file, report)
+def _write_part(
+    part: str,
+    network: nn.Module,
+    facts: Facts,
+    todo: Sequence[Step],
+    work: WorkFolder,
+    storage: str,
+    force: bool,
+    report: Report,
+) -> None:
+    made = {component.name: component for component in _components(part, network, facts)}
+    references = {name: _reference(component, work) for name, component in made.items()}  # before anything is rounded
+    if part in TEXT_PARTS and work.done(f"{part}, tokens") is None:
+        table = text_model(network).embeddings.token_embedding.weight.detach().numpy()  # type: ignore[arg-type]
+        np.save(work.files / token_table(part), table.astype(np.float16 if storage == "fp16" else np.float32))
+        work.finish(f"{part}, tokens", [token_table(part)])
+    for step in todo:
+        if work.done(step.name) is None:
+            _write_step(step, made[step.component], references[step.component], work, force, report)
 
 
-def _measured(
-    component: Component, precision: str, storage: str, folder: Path, file: str, report: Callable[[str], None]
-) -> Exported:
-    """The component as written, compared with torch; ModelError when it differs by more than its precision may."""
-    error = max_relative_error(component, folder / file)
-    size = (folder / file).stat().st_size / 1e6
-    report(f"{component.name}, {precision}: {size:.1f} MB, at most {error:.1e} from torch")
-    if not error <= LARGEST_ERROR[precision]:
+def _reference(component: Component, work: WorkFolder) -> Reference:
+    """What torch gives with the weights as they are in the source."""
+    name, step = reference_file(component.name), f"{component.name}, reference"
+    path = work.files / name
+    if work.done(step) is None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(reference_of(component).encode())
+        (work.files / component.name).mkdir(exist_ok=True)
+        work.finish(step, [name])
+    return read_reference(path)
+
+
+def _write_step(
+    step: Step, component: Component, reference: Reference, work: WorkFolder, force: bool, report: Report
+) -> None:
+    path = work.files / step.file
+    files = write_component(step, component, path)
+    error, seconds = compare(path, reference, component, step.precision)
+    size = sum(file.stat().st_size for file in files) / 1e6
+    report(f"{step.name}: {size:.1f} MB, {error:.1e} from torch, {seconds:.2f} s a call at 256 x 256")
+    if not error <= step.allowed and not force:
         raise ModelError(
-            f"the exported {component.name} differs from torch by {error:.1e}, {precision} may by "
-            f"{LARGEST_ERROR[precision]:.0e}",
-            hint="this is a defect of the export: please report it with the model's name",
+            f"the exported {step.component} differs from torch by {error:.1e}, {step.precision} may by "
+            f"{step.allowed:.0e}",
+            hint="write it all the same with --force, and compare pictures; please report it with the model's name",
         )
-    return Exported(component, precision, storage, file, error)
+    names = [file.relative_to(work.files).as_posix() for file in files]
+    inputs, outputs = ({n: list(d) for n, d in dims.items()} for dims in (component.inputs, component.outputs))
+    work.finish(step.name, names, error=error, seconds=seconds, inputs=inputs, outputs=outputs)
+
+
+def write_component(step: Step, component: Component, path: Path) -> list[Path]:
+    """Write a component's graph in the precision of a step, and return its files; "fp16" rounds the network in place.
+
+    ModelError for a weight that half precision cannot hold.
+    """
+    if step.precision == "int8":
+        return write_quantized(component, path)
+    if step.precision == "fp16":
+        return write_graph(in_half(component), path, "native")
+    if step.storage == "fp16":
+        _check_half(component)
+    return write_graph(component, path, "fp16" if step.storage == "fp16" else "fp32")
 
 
 def _components(part: str, network: nn.Module, facts: Facts) -> Iterator[Component]:
@@ -139,34 +187,42 @@ def _components(part: str, network: nn.Module, facts: Facts) -> Iterator[Compone
         yield components.text_encoder(network, part)  # type: ignore[arg-type]
 
 
-@torch.no_grad()
-def _round_to_half(component: Component) -> None:
-    """Make the module hold what the file will hold: then the comparison with torch is about the graph, not about
-    rounding."""
+def _check_half(component: Component) -> None:
+    """ModelError for a weight that half precision cannot hold."""
     for name, value in component.module.named_parameters():
-        rounded = value.half().float()
-        if not torch.isfinite(rounded).all():
+        if not torch.isfinite(value.half()).all():
             raise ModelError(
                 f"{component.name}: {name.removeprefix('network.')} has values beyond half precision's 65504",
                 hint="export with storage fp32",
             )
-        value.copy_(rounded)
 
 
 def _write_tokenizer(folder: Path, tokenizer: Tokenizer) -> None:
-    folder.mkdir()
+    folder.mkdir(exist_ok=True)
     vocabulary = json.dumps(tokenizer.vocabulary, ensure_ascii=False, separators=(",", ":"))
     (folder / "vocab.json").write_text(vocabulary + "\n", encoding="utf-8")
     (folder / "merges.txt").write_text("\n".join(["#version: 0.2", *tokenizer.merges]) + "\n", encoding="utf-8")
 
 
-def _replace(temporary: Path, bundle: Path) -> None:
+def _recover(bundle: Path) -> None:
+    """Put back the older bundle that an export killed at its very end had moved aside."""
+    old = _aside(bundle)
+    if old.exists() and not bundle.exists():
+        old.rename(bundle)
+
+
+def _aside(bundle: Path) -> Path:
+    return bundle.with_name(f".{bundle.name}.old")
+
+
+def _replace(finished: Path, bundle: Path) -> None:
     """Put the finished folder in its place; an older bundle is moved away first and removed last."""
-    old = bundle.with_name(f".{bundle.name}.{os.getpid()}.old")
+    old = _aside(bundle)
+    shutil.rmtree(old, ignore_errors=True)
     if bundle.exists():
         bundle.rename(old)
     try:
-        temporary.rename(bundle)
+        finished.rename(bundle)
     except OSError:
         if old.exists():
             old.rename(bundle)

@@ -14,6 +14,7 @@ from transformers import CLIPTextModel, CLIPTextModelWithProjection
 from onnxflow.export.attention import FusedProcessor, attend
 
 Dims = tuple[str | int, ...]
+TOKENS = 9  # of the examples: as few as show that texts and pictures may have any size
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,7 +136,7 @@ def _example(*shape: int) -> Tensor:
 def text_encoder(network: CLIPTextModel | CLIPTextModelWithProjection, name: str = "text_encoder") -> Component:
     """The component `text_encoder`, or `text_encoder_2`."""
     config = network.config
-    width, longest, layers = config.hidden_size, config.max_position_embeddings, config.num_hidden_layers + 1
+    width, layers = config.hidden_size, config.num_hidden_layers + 1
     outputs: dict[str, Dims] = {
         "hidden_states": (layers, "batch", "tokens", width),
         "normed_hidden_states": (layers, "batch", "tokens", width),
@@ -146,7 +147,7 @@ def text_encoder(network: CLIPTextModel | CLIPTextModelWithProjection, name: str
     return Component(
         name,
         TextEncoder(network).eval(),
-        {"inputs_embeds": _example(2, longest, width), "eos_index": torch.tensor([5, longest - 1])},
+        {"inputs_embeds": _example(2, TOKENS, width), "eos_index": torch.tensor([5, TOKENS - 1])},
         {"inputs_embeds": ("batch", "tokens", width), "eos_index": ("batch",)},
         outputs,
     )
@@ -165,7 +166,7 @@ def unet(network: UNet2DConditionModel, pooled: int | None = None) -> Component:
     examples = {
         "sample": _example(2, channels, size, size + 2),
         "timestep": torch.tensor([10.0, 700.0]),
-        "encoder_hidden_states": _example(2, 77, told),
+        "encoder_hidden_states": _example(2, TOKENS, told),
     }
     inputs: dict[str, Dims] = {
         "sample": ("batch", channels, "height", "width"),
@@ -230,7 +231,7 @@ def vae_encoder(network: AutoencoderKL) -> Component:
     return Component(
         "vae_encoder",
         VaeEncoder(network).eval(),
-        {"image": _example(2, 3, 48, 64).clamp(-1, 1)},
+        {"image": _example(2, 3, 24, 32).clamp(-1, 1)},
         {"image": ("batch", 3, "image_height", "image_width")},
         {"mean": latent, "logvar": latent},
     )
@@ -243,7 +244,7 @@ def vae_decoder(network: AutoencoderKL) -> Component:
     return Component(
         "vae_decoder",
         VaeDecoder(network).eval(),
-        {"latent": _example(2, channels, 6, 8)},
+        {"latent": _example(2, channels, 3, 4)},
         {"latent": ("batch", channels, "height", "width")},
         {"image": ("batch", 3, "image_height", "image_width")},
     )

@@ -1,30 +1,38 @@
 """The manifest `onnxflow.json` of a bundle: what its graphs expect, and the size and SHA-256 of every file."""
 
-import hashlib
 import json
 import platform
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from pathlib import Path
 
-from onnxflow.export.components import Component
 from onnxflow.export.source import Facts, TextFacts
+from onnxflow.export.steps import Step
+from onnxflow.export.work_folder import Done, sha256
 
 FORMAT = 2
 FILE_NAME = "onnxflow.json"
-_TOOLS = ("torch", "diffusers", "transformers", "onnx", "onnxruntime", "numpy")
+LARGEST_ERROR = 1e9  # instead of infinity, which JSON has not
+TOOLS = ("torch", "diffusers", "transformers", "onnx", "onnxruntime", "numpy")
 
 
 @dataclass(frozen=True, slots=True)
 class Exported:
-    """One component as it lies in the bundle."""
+    """One graph as it lies in the bundle, with what was measured of it."""
 
-    component: Component
-    precision: str
-    storage: str
-    file: str
-    max_relative_error: float
+    step: Step
+    done: Done
+
+    @property
+    def size(self) -> int:
+        """Bytes of its files."""
+        return sum(size for size, _ in self.done.files.values())
+
+    @property
+    def right(self) -> bool:
+        """Whether its error is within what its precision may have; NaN is not."""
+        return self.done.error <= self.step.allowed
 
 
 def token_table(part: str) -> str:
@@ -37,9 +45,12 @@ def tokenizer_folder(part: str) -> str:
     return part.replace("text_encoder", "tokenizer")
 
 
-def write_manifest(bundle: Path, facts: Facts, exported: list[Exported]) -> None:
-    """Write the manifest of a folder that is otherwise complete; the same folder gives the same bytes."""
-    names = dict.fromkeys(part.component.name for part in exported)
+def write_manifest(bundle: Path, facts: Facts, exported: Sequence[Exported], source: str) -> None:
+    """Write the manifest of a folder that is otherwise complete; `source` is the SHA-256 of what it was made of.
+
+    But for the seconds, the same folder gives the same bytes.
+    """
+    names = dict.fromkeys(one.step.component for one in exported)
     content = {
         "format": FORMAT,
         "name": facts.name,
@@ -49,9 +60,10 @@ def write_manifest(bundle: Path, facts: Facts, exported: list[Exported]) -> None
         "sampling": asdict(facts.sampling),
         "image": {"width": facts.width, "height": facts.height},
         "text": {text.component: _text(text) for text in facts.texts},
-        "components": {name: _component([part for part in exported if part.component.name == name]) for name in names},
+        "source": source,
+        "components": {name: _component([one for one in exported if one.step.component == name]) for name in names},
         "files": _files(bundle),
-        "tools": {"python": platform.python_version(), **{tool: version(tool) for tool in _TOOLS}},
+        "tools": {"python": platform.python_version(), **{tool: version(tool) for tool in TOOLS}},
     }
     (bundle / FILE_NAME).write_text(json.dumps(content, indent=2, sort_keys=True) + "\n", encoding="utf-8")
 
@@ -76,21 +88,39 @@ def _text(text: TextFacts) -> Mapping[str, object]:
     }
 
 
-def _component(parts: list[Exported]) -> dict[str, object]:
-    """One component in all its precisions."""
-    component = parts[0].component
+def _component(graphs: list[Exported]) -> dict[str, object]:
+    """One component in all its precisions, fp32 first."""
+    fastest = min(one.done.seconds for one in graphs if one.step.precision == "fp32") if _has_fp32(graphs) else None
     return {
-        "variants": {
-            part.precision: {
-                "file": part.file,
-                "storage": part.storage,
-                "max_relative_error": float(f"{part.max_relative_error:.2g}"),
-            }
-            for part in parts
-        },
-        "inputs": {name: list(dims) for name, dims in component.inputs.items()},
-        "outputs": {name: list(dims) for name, dims in component.outputs.items()},
+        "variants": {one.step.precision: _variant(one, fastest) for one in graphs},
+        "inputs": graphs[0].done.inputs,
+        "outputs": graphs[0].done.outputs,
     }
+
+
+def _has_fp32(graphs: list[Exported]) -> bool:
+    return any(one.step.precision == "fp32" for one in graphs)
+
+
+def _variant(one: Exported, fp32_seconds: float | None) -> dict[str, object]:
+    return {
+        "file": one.step.file,
+        "storage": one.step.storage,
+        "size": one.size,
+        "relative_error": float(f"{min(one.done.error, LARGEST_ERROR):.2g}"),
+        "allowed_error": one.step.allowed,
+        "seconds": float(f"{one.done.seconds:.3g}"),
+        "verdict": verdict(one, fp32_seconds),
+    }
+
+
+def verdict(one: Exported, fp32_seconds: float | None) -> str:
+    """What is to be said of a graph: that it differs too much, or is slower than fp32 where it was made; else ok."""
+    if not one.right:
+        return "differs from torch by more than its precision may"
+    if fp32_seconds is not None and one.done.seconds > 1.1 * fp32_seconds and one.step.precision != "fp32":
+        return "slower than fp32 on this CPU"
+    return "ok"
 
 
 def _files(bundle: Path) -> dict[str, dict[str, object]]:
@@ -98,10 +128,5 @@ def _files(bundle: Path) -> dict[str, dict[str, object]]:
     for path in sorted(bundle.rglob("*")):
         if path.is_file():
             name = path.relative_to(bundle).as_posix()
-            found[name] = {"size": path.stat().st_size, "sha256": _sha256(path)}
+            found[name] = {"size": path.stat().st_size, "sha256": sha256(path)}
     return found
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -13,39 +13,95 @@ import numpy as np
 import onnx
 import torch
 from numpy.typing import NDArray
-from onnx import ModelProto, TensorProto, helper
+from onnx import ModelProto, NodeProto, TensorProto, helper
 
 from onnxflow.export.components import Component
+from onnxflow.export.half import INNER
 
 OPSET = 17
 INLINE_LIMIT = 1_000_000_000  # bytes of weights from which they get a file of their own; a graph file ends at 2 GiB
-WEIGHTS_FILE = "weights.bin"
-Storage = Literal["fp32", "fp16"]
+Storage = Literal["fp32", "fp16", "native"]
 
 
-def write_graph(component: Component, path: Path, storage: Storage, inline_limit: int = INLINE_LIMIT) -> None:
-    """Export a component to `path`; weights larger than `inline_limit` go to weights.bin beside it.
+def write_graph(component: Component, path: Path, storage: Storage, inline_limit: int = INLINE_LIMIT) -> list[Path]:
+    """Export a component to `path`, and return the files written: weights larger than `inline_limit` go to a .bin file
+    of the same name.
 
     With storage "fp16" every float weight is stored in half precision and followed by a Cast: the runtime folds it at
-    load.
+    load. With "native" weights are stored as the network has them.
     """
-    weights = _weights(component)
-    model = _traced(component, list(weights))
+    model, weights = traced(component)
+    half = storage == "fp16"
+    total = sum(value.nbytes // (2 if half and value.dtype == np.float32 else 1) for value in weights.values())
     path.parent.mkdir(parents=True, exist_ok=True)
-    stored = {name: _stored(value, storage) for name, value in weights.items()}
-    if sum(value.nbytes for value in stored.values()) > inline_limit:
-        with (path.parent / WEIGHTS_FILE).open("wb") as file:
-            tensors = [_external(name, value, file) for name, value in stored.items()]
-    else:
-        tensors = [_inline(name, value) for name, value in stored.items()]
-    _attach(model, tensors)
-    path.write_bytes(model.SerializeToString(deterministic=True))
+    with Store(path, total > inline_limit) as store:
+        casts: list[NodeProto] = []
+        widened: dict[str, str] = {}
+        for name, value in weights.items():
+            stored = value
+            if half and value.dtype == np.float32:
+                stored, widened[name] = value.astype(np.float16), f"{name}.fp32"
+                casts.append(helper.make_node("Cast", [name], [widened[name]], to=TensorProto.FLOAT))
+            model.graph.initializer.append(store.tensor(name, stored))
+        _rename(model, widened)
+        nodes = [*casts, *model.graph.node]
+        del model.graph.node[:]
+        model.graph.node.extend(nodes)
+        return store.write(model)
 
 
-def _weights(component: Component) -> dict[str, NDArray[np.generic]]:
-    """Parameters and buffers by the names they have in the traced graph."""
+class Store:
+    """Where a graph and its tensors are written: into one file, or the tensors' contents into a .bin file beside it."""
+
+    def __init__(self, path: Path, beside: bool) -> None:
+        self._path = path
+        self._location = path.with_suffix(".bin")
+        self._file: BinaryIO | None = self._location.open("wb") if beside else None
+
+    def __enter__(self) -> "Store":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._file is not None:
+            self._file.close()
+
+    def tensor(self, name: str, value: NDArray[np.generic]) -> TensorProto:
+        """A tensor of the graph; its contents are written at once if they lie beside it."""
+        value = np.ascontiguousarray(value).reshape(value.shape)
+        tensor = TensorProto(name=name, dims=value.shape, data_type=helper.np_dtype_to_tensor_dtype(value.dtype))
+        if self._file is None:
+            tensor.raw_data = value.tobytes()
+            return tensor
+        self._file.write(b"\0" * (-self._file.tell() % 64))
+        tensor.data_location = TensorProto.EXTERNAL
+        places = {"location": self._location.name, "offset": self._file.tell(), "length": value.nbytes}
+        for key, content in places.items():
+            tensor.external_data.add(key=key, value=str(content))
+        self._file.write(value.tobytes())
+        return tensor
+
+    def write(self, model: ModelProto) -> list[Path]:
+        """Write the graph itself, and return all files."""
+        self._path.write_bytes(model.SerializeToString(deterministic=True))
+        return [self._path] if self._file is None else [self._path, self._location]
+
+
+def traced(component: Component) -> tuple[ModelProto, dict[str, NDArray[np.generic]]]:
+    """A component's graph without weights, and the weights that it uses, by the network's own names; they share the
+    network's memory."""
     named = [*component.module.named_parameters(), *component.module.named_buffers()]
-    return {name: value.detach().cpu().contiguous().numpy() for name, value in named}
+    values = {name: value.detach().cpu().contiguous().numpy() for name, value in named}
+    model = _traced(component, list(values))
+    used = {name for node in model.graph.node for name in node.input}
+    own = {name: name.removeprefix(INNER).removeprefix("network.") for name in values if name in used}
+    _rename(model, own)
+    return model, {own[name]: values[name] for name in own}
+
+
+def _rename(model: ModelProto, names: dict[str, str]) -> None:
+    for node in model.graph.node:
+        for index, name in enumerate(node.input):
+            node.input[index] = names.get(name, name)
 
 
 def _traced(component: Component, weights: list[str]) -> ModelProto:
@@ -116,49 +172,3 @@ def _name_dims(model: ModelProto, component: Component) -> None:
         dims = component.inputs.get(value.name) or component.outputs[value.name]
         kind = value.type.tensor_type.elem_type
         value.CopyFrom(helper.make_tensor_value_info(value.name, kind, dims))
-
-
-def _stored(value: NDArray[np.generic], storage: Storage) -> NDArray[np.generic]:
-    return value.astype(np.float16) if storage == "fp16" and value.dtype == np.float32 else value
-
-
-def _inline(name: str, value: NDArray[np.generic]) -> TensorProto:
-    tensor = _described(name, value)
-    tensor.raw_data = value.tobytes()
-    return tensor
-
-
-def _external(name: str, value: NDArray[np.generic], file: BinaryIO) -> TensorProto:
-    tensor = _described(name, value)
-    file.write(b"\0" * (-file.tell() % 64))
-    tensor.data_location = TensorProto.EXTERNAL
-    for key, content in (("location", WEIGHTS_FILE), ("offset", file.tell()), ("length", value.nbytes)):
-        tensor.external_data.add(key=key, value=str(content))
-    file.write(value.tobytes())
-    return tensor
-
-
-def _described(name: str, value: NDArray[np.generic]) -> TensorProto:
-    return TensorProto(name=name, dims=value.shape, data_type=helper.np_dtype_to_tensor_dtype(value.dtype))
-
-
-def _attach(model: ModelProto, tensors: list[TensorProto]) -> None:
-    """Give the graph its weights, under the network's own names; fp16 ones are cast to fp32 first."""
-    used = {name for node in model.graph.node for name in node.input}
-    casts = []
-    renamed: dict[str, str] = {}
-    for tensor in tensors:
-        if tensor.name not in used:
-            continue
-        traced, tensor.name = tensor.name, tensor.name.removeprefix("network.")
-        renamed[traced] = tensor.name
-        if tensor.data_type == TensorProto.FLOAT16:
-            renamed[traced] = tensor.name + ".fp32"
-            casts.append(helper.make_node("Cast", [tensor.name], [renamed[traced]], to=TensorProto.FLOAT))
-        model.graph.initializer.append(tensor)
-    for node in model.graph.node:
-        for index, name in enumerate(node.input):
-            node.input[index] = renamed.get(name, name)
-    nodes = [*casts, *model.graph.node]
-    del model.graph.node[:]
-    model.graph.node.extend(nodes)

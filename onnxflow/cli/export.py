@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+if TYPE_CHECKING:
+    from onnxflow.export.manifest import Exported
 
 
 def export(
@@ -22,9 +26,14 @@ def export(
     precision: Annotated[
         list[str] | None,
         typer.Option(
-            help="int8 adds text encoders and UNet with int8 weights to fp32, which is always there (repeatable)."
+            help="What graphs compute in: fp32, fp16 (for GPUs), int8 (text encoders and UNet). Repeatable; a workflow "
+            "chooses one by NAME@PRECISION.  [default: fp32]"
         ),
     ] = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on with an export that was killed.")] = False,
+    force: Annotated[
+        bool, typer.Option("--force", help="Write graphs that differ too much from PyTorch all the same.")
+    ] = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress.")] = False,
 ) -> None:
     """Turn a Stable Diffusion model (1.x, 2.x, XL, its refiner) into an ONNX bundle that `onnxflow run` reads. PyTorch
@@ -47,5 +56,38 @@ def export(
         if not quiet:
             typer.echo(line, err=True)
 
-    export_bundle(source, output, storage=storage, precisions=precision or ["fp32"], report=report)
+    made = export_bundle(
+        source,
+        output,
+        storage=storage,
+        precisions=precision or ["fp32"],
+        resume=resume,
+        force=force,
+        report=report,
+    )
+    if not quiet:
+        print_table(made)
     print(output)
+
+
+def print_table(made: Sequence[Exported]) -> None:
+    """What was made, on stderr: size, error and time of every graph, and what is to be said of it."""
+    from onnxflow.export.manifest import verdict
+
+    seconds = {one.step.component: one.done.seconds for one in made if one.step.precision == "fp32"}
+    rows = [("COMPONENT", "PRECISION", "SIZE", "ERROR", "ALLOWED", "SECONDS", "")]
+    for one in made:
+        rows.append(
+            (
+                one.step.component,
+                one.step.precision,
+                f"{one.size / 1e6:.1f} MB",
+                f"{one.done.error:.1e}",
+                f"{one.step.allowed:.0e}",
+                f"{one.done.seconds:.3f}",
+                verdict(one, seconds.get(one.step.component)),
+            )
+        )
+    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
+    for row in rows:
+        typer.echo("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip(), err=True)

@@ -78,10 +78,13 @@ class TextConstants:
 
 @dataclass(frozen=True, slots=True)
 class Variant:
-    """One precision of a component: its graph file and the precision its weights are stored in."""
+    """One precision of a component: its graph file, the precision its weights are stored in, its error relative to
+    PyTorch as measured at export, and the one that was allowed."""
 
     file: str
     storage: str
+    error: float = 0.0
+    allowed: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -210,7 +213,12 @@ def _text(item: JsonObject) -> TextConstants:
 
 def _component(item: JsonObject) -> Component:
     return Component(
-        variants=item.mapping("variants", lambda v: Variant(v.text("file"), v.text("storage")), least=1),
+        variants=item.mapping("variants", _variant, least=1),
         inputs=item.shapes("inputs"),
         outputs=item.shapes("outputs"),
     )
+
+
+def _variant(item: JsonObject) -> Variant:
+    error, allowed = item.number("relative_error", 0, 1e9), item.number("allowed_error", 0, 1)
+    return Variant(item.text("file"), item.text("storage"), error, allowed)

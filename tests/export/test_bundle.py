@@ -1,6 +1,7 @@
 # ruff: noqa: E402
 import hashlib
 import json
+import re
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -12,9 +13,12 @@ torch = pytest.importorskip("torch")
 
 from safetensors.torch import load_file, save_file
 
+from onnxflow.cancel import CancelToken
+from onnxflow.engine.verify import check_files, verdicts
 from onnxflow.errors import ModelError, OutputError, UsageError
 from onnxflow.export import bundle as exporting
 from onnxflow.export.bundle import export_bundle
+from onnxflow.export.work_folder import WorkFolder
 from onnxflow.models.bundle import open_bundle
 
 
@@ -25,6 +29,14 @@ def model(random_model: Path, tmp_path: Path) -> Path:
 
 def files(folder: Path) -> dict[str, bytes]:
     return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def same(one: Path, other: Path) -> bool:
+    """Whether two bundles are equal byte for byte, but for the seconds in their manifests."""
+    contents = [files(folder) for folder in (one, other)]
+    for content in contents:
+        content["onnxflow.json"] = re.sub(rb'"(seconds|verdict)": [^\n]*', b"", content["onnxflow.json"])
+    return contents[0] == contents[1]
 
 
 def test_a_bundle_is_what_the_runtime_opens(model: Path, tmp_path: Path) -> None:
@@ -50,8 +62,13 @@ def test_errors_against_torch_are_recorded(model: Path, tmp_path: Path) -> None:
     manifest = json.loads((tmp_path / "bundle" / "onnxflow.json").read_text())
     for component in manifest["components"].values():
         assert set(component["variants"]) == {"fp32"}  # int8 only where it is asked for
-        assert 0 <= component["variants"]["fp32"]["max_relative_error"] < 1e-5
-        assert component["variants"]["fp32"]["storage"] == "fp32"
+        variant = component["variants"]["fp32"]
+        assert 0 < variant["relative_error"] < 1e-5
+        assert variant["allowed_error"] == 1e-4
+        assert variant["seconds"] > 0
+        assert (variant["storage"], variant["verdict"]) == ("fp32", "ok")
+        assert variant["size"] == (tmp_path / "bundle" / variant["file"]).stat().st_size
+    assert re.fullmatch("[0-9a-f]{64}", manifest["source"])
 
 
 def test_the_same_model_gives_the_same_bytes(model: Path, tmp_path: Path) -> None:
@@ -59,7 +76,7 @@ def test_the_same_model_gives_the_same_bytes(model: Path, tmp_path: Path) -> Non
     export_bundle(model, tmp_path / "one", storage="fp16")
     torch.manual_seed(2)
     export_bundle(model, tmp_path / "two", storage="fp16")
-    assert files(tmp_path / "one") == files(tmp_path / "two")
+    assert same(tmp_path / "one", tmp_path / "two")
 
 
 def test_a_failed_export_leaves_nothing_and_keeps_the_old_bundle(
@@ -67,7 +84,7 @@ def test_a_failed_export_leaves_nothing_and_keeps_the_old_bundle(
 ) -> None:
     export_bundle(model, tmp_path / "bundle")
     before = files(tmp_path / "bundle")
-    monkeypatch.setattr(exporting, "max_relative_error", lambda component, path: 0.5)
+    monkeypatch.setattr(exporting, "compare", lambda *given: (0.5, 0.1))
     with pytest.raises(ModelError, match="differs from torch by 5"):
         export_bundle(model, tmp_path / "bundle")
     with pytest.raises(ModelError):
@@ -77,7 +94,7 @@ def test_a_failed_export_leaves_nothing_and_keeps_the_old_bundle(
 
 
 def test_a_nan_difference_to_torch_is_a_failure(model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(exporting, "max_relative_error", lambda component, path: float("nan"))
+    monkeypatch.setattr(exporting, "compare", lambda *given: (float("nan"), 0.1))
     with pytest.raises(ModelError, match="differs from torch"):
         export_bundle(model, tmp_path / "bundle")
 
@@ -210,8 +227,8 @@ def test_a_source_that_is_no_model_is_one_clear_error(
 
 def test_a_source_that_is_a_file_or_missing_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "model").write_bytes(b"x")
-    for source in (tmp_path / "model", tmp_path / "nothing"):
-        with pytest.raises(ModelError, match="cannot read model_index"):
+    for source, message in ((tmp_path / "model", r"no \.safetensors"), (tmp_path / "nothing", "nothing here")):
+        with pytest.raises(ModelError, match=message):
             export_bundle(source, tmp_path / "bundle")
 
 
@@ -231,3 +248,101 @@ def test_a_tokenizer_in_one_file_is_read_too(model: Path, tmp_path: Path) -> Non
     export_bundle(model, tmp_path / "bundle")
     assert json.loads((tmp_path / "bundle" / "tokenizer" / "vocab.json").read_text()) == vocabulary
     assert (tmp_path / "bundle" / "tokenizer" / "merges.txt").read_text() == "#version: 0.2\na t</w>\n"
+
+
+def test_with_force_a_graph_that_differs_is_written_and_says_so(
+    model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(exporting, "compare", lambda *given: (float("inf"), 0.1))
+    made = export_bundle(model, tmp_path / "bundle", force=True)
+    assert not any(one.right for one in made)
+    variant = open_bundle(tmp_path / "bundle").manifest.components["unet"].variants["fp32"]
+    assert variant.error == 1e9
+    manifest = json.loads((tmp_path / "bundle" / "onnxflow.json").read_text())
+    assert "differs from torch" in manifest["components"]["unet"]["variants"]["fp32"]["verdict"]
+
+
+def test_an_export_goes_on_where_it_was_stopped(model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    options = {"precisions": ["fp32", "fp16", "int8"]}
+    export_bundle(model, tmp_path / "whole", **options)
+    steps: list[str] = []
+    limit = {"steps": 0}
+    write = exporting._write_step
+
+    def stopping(step, *others):
+        if len(steps) == limit["steps"]:
+            raise KeyboardInterrupt
+        steps.append(step.name)
+        write(step, *others)
+
+    monkeypatch.setattr(exporting, "_write_step", stopping)
+    for limit["steps"] in (2, 5, 7):
+        with pytest.raises(KeyboardInterrupt):
+            export_bundle(model, tmp_path / "bundle", resume=True, **options)
+        assert not (tmp_path / "bundle").exists()
+    limit["steps"] = -1
+    lines: list[str] = []
+    export_bundle(model, tmp_path / "bundle", resume=True, report=lines.append, **options)
+    assert len(steps) == len(set(steps)) == 10  # no graph was made twice
+    assert any(line.startswith("goes on: ") for line in lines)
+    assert same(tmp_path / "whole", tmp_path / "bundle")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["bundle", "model", "whole"]
+
+
+def test_what_was_left_of_another_export_is_not_gone_on_with(
+    model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def stop(*given):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as stopped:
+        stopped.setattr(exporting, "_write_step", stop)
+        with pytest.raises(KeyboardInterrupt):
+            export_bundle(model, tmp_path / "bundle")
+    with pytest.raises(UsageError, match="of another source, or with other options"):
+        export_bundle(model, tmp_path / "bundle", storage="fp16", resume=True)
+    export_bundle(model, tmp_path / "bundle", storage="fp16")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["bundle", "model"]
+
+
+def test_a_journal_torn_by_a_kill_loses_its_last_step_only(tmp_path: Path) -> None:
+    work = WorkFolder(tmp_path / "bundle", {"a": 1}, resume=False, report=print)
+    for name in ("one", "two"):
+        (work.files / name).write_text(name)
+        work.finish(name, [name], error=0.5)
+    journal = tmp_path / ".bundle.part" / "journal.jsonl"
+    journal.write_text(journal.read_text()[:-10])
+    again = WorkFolder(tmp_path / "bundle", {"a": 1}, resume=True, report=print)
+    assert again.done("one") == work.done("one")
+    assert again.done("two") is None
+    again.finish("two", ["two"])
+    (work.files / "one").write_text("longer")
+    last = WorkFolder(tmp_path / "bundle", {"a": 1}, resume=True, report=print)
+    assert last.done("one") is None  # its file is not what it was
+    assert last.done("two") is not None
+    last.remove()
+    assert not list(tmp_path.iterdir())
+
+
+def test_an_older_bundle_that_was_moved_aside_comes_back(model: Path, tmp_path: Path) -> None:
+    export_bundle(model, tmp_path / "bundle")
+    before = files(tmp_path / "bundle")
+    (tmp_path / "bundle").rename(tmp_path / ".bundle.old")  # killed between the two renamings at the end
+    with pytest.raises(ModelError):
+        export_bundle(tmp_path / "nothing", tmp_path / "bundle")
+    assert files(tmp_path / "bundle") == before
+
+
+def test_altered_and_missing_files_are_named(model: Path, tmp_path: Path) -> None:
+    export_bundle(model, tmp_path / "bundle")
+    bundle = open_bundle(tmp_path / "bundle")
+    check_files(bundle)
+    assert [(verdict.component, verdict.right) for verdict in verdicts(bundle, CancelToken())] == [
+        (name, True) for name in bundle.manifest.components
+    ]
+    path = tmp_path / "bundle" / "unet" / "model.onnx"
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(content)
+    with pytest.raises(ModelError, match=r"the model's unet/model\.onnx was altered"):
+        check_files(open_bundle(tmp_path / "bundle"))

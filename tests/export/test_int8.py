@@ -12,9 +12,9 @@ from diffusers import UNet2DConditionModel
 from onnx import ModelProto, numpy_helper
 from torch import Tensor, nn
 
-from onnxflow.export import components
+from onnxflow.export import components, int8
 from onnxflow.export.components import Component
-from onnxflow.export.int8 import quantize, save_quantized
+from onnxflow.export.int8 import quantize, write_quantized
 from onnxflow.export.trace import write_graph
 
 
@@ -72,6 +72,14 @@ def exported(network: Small, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
+def quantized(model: ModelProto) -> ModelProto:
+    """A graph with its weights inside, quantised."""
+    bare = ModelProto()
+    bare.CopyFrom(model)
+    del bare.graph.initializer[:]
+    return quantize(bare, weights(model))
+
+
 def weights(model: ModelProto) -> dict[str, np.ndarray]:
     return {tensor.name: numpy_helper.to_array(tensor) for tensor in model.graph.initializer}
 
@@ -82,13 +90,19 @@ def run(model: ModelProto, feeds: dict[str, Tensor]) -> np.ndarray:
     return given
 
 
+def run_file(path: Path, feeds: dict[str, Tensor]) -> np.ndarray:
+    session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
+    given: np.ndarray = session.run(None, {name: value.numpy() for name, value in feeds.items()})[0]
+    return given
+
+
 def apart(given: np.ndarray, wanted: np.ndarray) -> float:
     return float(np.linalg.norm(given - wanted) / np.linalg.norm(wanted))
 
 
 def test_the_graph_is_valid_and_computes_nearly_the_same(network: Small, exported: Path) -> None:
     model = onnx.load(exported)
-    made = quantize(model)
+    made = quantized(model)
     onnx.checker.check_model(made)
     for values in ("input", "output"):
         assert list(getattr(made.graph, values)) == list(getattr(model.graph, values))
@@ -100,7 +114,7 @@ def test_the_graph_is_valid_and_computes_nearly_the_same(network: Small, exporte
 
 
 def test_products_are_int8_and_convolutions_have_int8_weights(exported: Path) -> None:
-    made = quantize(onnx.load(exported))
+    made = quantized(onnx.load(exported))
     kinds = [node.op_type for node in made.graph.node]
     assert kinds.count("DynamicQuantizeMatMul") == 2
     assert "MatMul" not in kinds
@@ -118,7 +132,7 @@ def test_products_are_int8_and_convolutions_have_int8_weights(exported: Path) ->
 
 
 def test_every_weight_is_within_half_a_step_of_its_output_channel(network: Small, exported: Path) -> None:
-    stored = weights(quantize(onnx.load(exported)))
+    stored = weights(quantized(onnx.load(exported)))
     for name, layer in (("wide", network.wide), ("narrow", network.narrow)):
         scale = stored[f"{name}.weight.uint8.scale"]
         again = (stored[f"{name}.weight.uint8"].astype(np.float32) - stored[f"{name}.weight.uint8.zero"]) * scale
@@ -133,26 +147,30 @@ def test_every_weight_is_within_half_a_step_of_its_output_channel(network: Small
 
 
 def test_zeros_stay_zeros(exported: Path) -> None:
-    stored = weights(quantize(onnx.load(exported)))
+    stored = weights(quantized(onnx.load(exported)))
     assert (stored["narrow.weight.uint8"][:, 5] == 128).all()
     assert (stored["narrow.weight.uint8"][:, 4] != 128).any()
     assert (stored["conv.weight.int8"][7] == 0).all()
     assert all(np.isfinite(value).all() for value in stored.values())
 
 
-def test_the_file_is_small_and_the_same_every_time(exported: Path, tmp_path: Path) -> None:
+def test_the_file_is_small_and_the_same_every_time(network: Small, exported: Path, tmp_path: Path) -> None:
     first, second = tmp_path / "first.onnx", tmp_path / "second.onnx"
-    save_quantized(exported, first)
-    save_quantized(exported, second)
+    for path in (first, second):
+        assert write_quantized(component(network), path) == [path]
     assert first.read_bytes() == second.read_bytes()
     assert first.stat().st_size < 0.4 * exported.stat().st_size
     onnx.checker.check_model(str(first))
+    files = write_quantized(component(network), tmp_path / "large.onnx", inline_limit=100)
+    assert files == [tmp_path / "large.onnx", tmp_path / "large.bin"]
+    feeds = component(network).examples
+    np.testing.assert_array_equal(run_file(files[0], feeds), run_file(first, feeds))
 
 
 def test_the_graph_it_is_made_of_stays_as_it_was(exported: Path) -> None:
     model = onnx.load(exported)
     before = model.SerializeToString(deterministic=True)
-    quantize(model)
+    quantized(model)
     assert model.SerializeToString(deterministic=True) == before
 
 
@@ -161,7 +179,7 @@ def test_a_small_weight_that_half_precision_cannot_hold_stays_fp32() -> None:
     node = onnx.helper.make_node("Conv", ["x", "weight"], ["y"])
     values = [onnx.helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, None) for name in ("x", "y")]
     graph = onnx.helper.make_graph([node], "large", values[:1], values[1:], [weight])
-    kept = weights(quantize(onnx.helper.make_model(graph)))
+    kept = weights(quantized(onnx.helper.make_model(graph)))
     assert list(kept) == ["weight"]
     np.testing.assert_array_equal(kept["weight"], np.float32(1e6))
 
@@ -171,7 +189,7 @@ def test_weights_that_are_small_stay_out_of_int8() -> None:
     node = onnx.helper.make_node("Conv", ["x", "weight"], ["y"])
     values = [onnx.helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, None) for name in ("x", "y")]
     graph = onnx.helper.make_graph([node], "small", values[:1], values[1:], [weight])
-    assert list(weights(quantize(onnx.helper.make_model(graph)))) == ["weight.fp16"]
+    assert list(weights(quantized(onnx.helper.make_model(graph)))) == ["weight.fp16"]
 
 
 def test_a_weight_that_two_products_share_is_stored_once(tmp_path: Path) -> None:
@@ -184,7 +202,7 @@ def test_a_weight_that_two_products_share_is_stored_once(tmp_path: Path) -> None
     )
     path = tmp_path / "model.onnx"
     write_graph(tied, path, "fp32")
-    made = quantize(onnx.load(path))
+    made = quantized(onnx.load(path))
     assert sorted(weights(made)) == ["0.weight.uint8", "0.weight.uint8.scale", "0.weight.uint8.zero"]
     assert apart(run(made, {"x": example}), module(example).detach().numpy()) < 0.05
 
@@ -194,7 +212,7 @@ def test_a_denoiser_of_random_weights_computes_nearly_the_same(random_model: Pat
     unet = components.unet(network)
     write_graph(unet, tmp_path / "model.onnx", "fp32")
     model = onnx.load(tmp_path / "model.onnx")
-    made = quantize(model)
+    made = quantized(model)
     onnx.checker.check_model(made)
     assert apart(run(made, unet.examples), run(model, unet.examples)) < 0.05
 
@@ -207,7 +225,7 @@ def test_a_weight_that_a_gemm_and_a_product_share_is_stored_in_both_ways() -> No
         onnx.helper.make_node("MatMul", ["x", "turned"], ["middle"]),
         onnx.helper.make_node("Gemm", ["middle", "weight"], ["y"], transB=1),
     ]
-    made = quantize(one_graph(nodes, weight, ["y"]))
+    made = quantized(one_graph(nodes, weight, ["y"]))
     onnx.checker.check_model(made, full_check=True)
     x = torch.from_numpy(rng.standard_normal((4, 32)).astype(np.float32))
     matrix = numpy_helper.to_array(weight)
@@ -220,7 +238,7 @@ def test_what_is_an_output_of_the_graph_stays() -> None:
         onnx.helper.make_node("Transpose", ["weight"], ["turned"], perm=[1, 0]),
         onnx.helper.make_node("MatMul", ["x", "turned"], ["y"]),
     ]
-    made = quantize(one_graph(nodes, weight, ["y", "turned"]))
+    made = quantized(one_graph(nodes, weight, ["y", "turned"]))
     onnx.checker.check_model(made, full_check=True)
     assert [node.op_type for node in made.graph.node] == ["Cast", "Transpose", "DynamicQuantizeMatMul"]
 
@@ -234,8 +252,48 @@ def one_graph(nodes: list[onnx.NodeProto], weight: onnx.TensorProto, outputs: li
 
 
 def test_what_else_is_in_the_batch_changes_a_sample_by_little(network: Small, exported: Path) -> None:
-    made = quantize(onnx.load(exported))
+    made = quantized(onnx.load(exported))
     feeds = component(network).examples
     alone = {name: value[:1] for name, value in feeds.items()}
     together = {name: value.repeat(2, *[1] * (value.ndim - 1)) for name, value in feeds.items()}
     assert apart(run(made, together)[:1], run(made, alone)) < 0.02
+
+
+@pytest.mark.parametrize(
+    ("kernel", "stride", "padding"),
+    [(3, 1, 1), (3, 2, 1), (1, 1, 0), (1, 2, 0), (3, 1, 0), (2, 2, 0), ((3, 1), 1, (1, 0)), (3, 2, (0, 1))],
+)
+@pytest.mark.parametrize("bias", [True, False])
+def test_a_large_convolution_is_a_product_of_its_patches(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kernel: int, stride: int, padding: int, bias: bool
+) -> None:
+    monkeypatch.setattr(int8, "SMALLEST_CONVOLUTION", 0)
+    torch.manual_seed(4)
+    convolution = nn.Conv2d(24, 40, kernel, stride, padding, bias=bias)
+    example = torch.randn(2, 24, 9, 12) + 0.3
+    dims = ("batch", 24, "height", "width")
+    plain = Component("plain", convolution.eval(), {"x": example}, {"x": dims}, {"y": ("batch", 40, "h", "w")})
+    write_graph(plain, tmp_path / "model.onnx", "fp32")
+    made = quantized(onnx.load(tmp_path / "model.onnx"))
+    onnx.checker.check_model(made)
+    kinds = [node.op_type for node in made.graph.node]
+    assert kinds.count("MatMulIntegerToFloat") == 1
+    assert "Conv" not in kinds
+    for x in (example, torch.randn(1, 24, 8, 7), torch.randn(3, 24, 5, 5)):
+        wanted = convolution(x).detach().numpy()
+        given = run(made, {"x": x})
+        assert given.shape == wanted.shape
+        assert 1e-4 < apart(given, wanted) < 0.03
+
+
+def test_unusual_and_small_convolutions_are_computed_in_fp32(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for changes, least in (({"groups": 2}, 0), ({"dilation": 2}, 0), ({}, 10**6)):
+        monkeypatch.setattr(int8, "SMALLEST_CONVOLUTION", least)
+        convolution = nn.Conv2d(24, 40, 3, **changes)
+        dims = ("batch", 24, "height", "width")
+        example = torch.randn(2, 24, 9, 12)
+        odd = Component("odd", convolution.eval(), {"x": example}, {"x": dims}, {"y": ("batch", 40, "h", "w")})
+        write_graph(odd, tmp_path / "model.onnx", "fp32")
+        made = quantized(onnx.load(tmp_path / "model.onnx"))
+        assert [node.op_type for node in made.graph.node if node.op_type not in ("Cast", "Mul")] == ["Conv"]
+        assert apart(run(made, {"x": example}), convolution(example).detach().numpy()) < 0.02

@@ -38,7 +38,9 @@ def manifest() -> dict[str, Any]:
         },
         "components": {
             "unet": {
-                "variants": {"fp32": {"file": "unet/model.onnx", "storage": "fp16"}},
+                "variants": {"fp32": {
+                        "file": "unet/model.onnx", "storage": "fp16", "relative_error": 1e-4, "allowed_error": 1e-2,
+                    }},
                 "inputs": {"sample": ["batch", 4, "height", "width"]},
                 "outputs": {"out_sample": ["batch", 4, "height", "width"]},
             }
@@ -246,6 +248,8 @@ def changed(path: str, value: Any) -> dict[str, Any]:
             "text.text_encoder.tokenizer.lowercase is 1, expected true or false",
         ),
         ("components.unet.variants", {}, "components.unet.variants is {}, expected an object with at least 1"),
+        ("components.unet.variants.fp32.relative_error", -1, "components.unet.variants.fp32.relative_error is -1"),
+        ("components.unet.variants.fp32.allowed_error", None, "components.unet.variants.fp32.allowed_error is None"),
         ("components.unet.variants.fp32.file", 3, "components.unet.variants.fp32.file is 3"),
         ("components.unet.inputs", [], "components.unet.inputs is [], expected an object"),
         ("components.unet.inputs.sample", 5, "components.unet.inputs.sample is 5, expected a list"),
@@ -260,7 +264,7 @@ def test_a_wrong_entry_is_named(tmp_path: Path, path: str, value: Any, words: st
 
 
 def test_facts_of_newer_writers_are_ignored(tmp_path: Path) -> None:
-    for path in ("notes", "latent.offset", "components.unet.variants.fp32.max_relative_error", "sampling.shift"):
+    for path in ("notes", "latent.offset", "components.unet.variants.fp32.seconds", "sampling.shift"):
         assert open_bundle(write(tmp_path, changed(path, {"new": [1]}))).name == "little"
 
 

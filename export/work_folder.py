@@ -1,0 +1,102 @@
+"""Where an export is made: a hidden folder beside the bundle, with a journal of the finished steps.
+
+A killed export leaves only this folder, which nothing opens as a model. What the journal names is whole: it is written
+after its files.
+"""
+
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from onnxflow.errors import UsageError
+
+_JOURNAL, _KEY = "journal.jsonl", "export.json"
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """A finished step: its files with their sizes and SHA-256, and of a graph its error relative to torch, the seconds
+    of one call, its inputs and outputs with the names of their axes."""
+
+    step: str
+    files: dict[str, tuple[int, str]]
+    error: float = 0.0
+    seconds: float = 0.0
+    inputs: dict[str, list[str | int]] = field(default_factory=dict)
+    outputs: dict[str, list[str | int]] = field(default_factory=dict)
+
+
+class WorkFolder:
+    """The folder of one export; `files` below it becomes the bundle."""
+
+    def __init__(self, bundle: Path, key: dict[str, Any], *, resume: bool, report: Callable[[str], None]) -> None:
+        """Begin an export, or go on with the one that was left; UsageError when that one was of something else."""
+        self.root = bundle.with_name(f".{bundle.name}.part")
+        self.files = self.root / "files"
+        self._done: dict[str, Done] = {}
+        text = json.dumps(key, sort_keys=True)
+        if resume and (self.root / _KEY).is_file():
+            if (self.root / _KEY).read_text(encoding="utf-8") != text:
+                raise UsageError(
+                    "the unfinished export is of another source, or with other options or tools",
+                    where=str(self.root),
+                    hint="give the same options, or start anew without --resume",
+                )
+            self._done = {done.step: done for done in self._read() if self._is_whole(done)}
+            (self.root / _JOURNAL).write_text("".join(_line(done) for done in self._done.values()), encoding="utf-8")
+            report(f"goes on: {len(self._done)} steps are done")
+        else:
+            shutil.rmtree(self.root, ignore_errors=True)
+            self.files.mkdir(parents=True)
+            (self.root / _KEY).write_text(text, encoding="utf-8")
+
+    def done(self, step: str) -> Done | None:
+        """What is known of a step that is finished."""
+        return self._done.get(step)
+
+    def finish(self, step: str, names: Sequence[str], **facts: Any) -> Done:
+        """Note that a step is finished, whose files are in place, and what is known of its graph."""
+        files = {name: (path.stat().st_size, sha256(path)) for name in names for path in [self.files / name]}
+        done = Done(step, files, **facts)
+        with (self.root / _JOURNAL).open("a", encoding="utf-8") as journal:
+            journal.write(_line(done))
+            journal.flush()
+            os.fsync(journal.fileno())
+        self._done[step] = done
+        return done
+
+    def remove(self) -> None:
+        """Leave nothing behind."""
+        shutil.rmtree(self.root, ignore_errors=True)
+
+    def _read(self) -> list[Done]:
+        path = self.root / _JOURNAL
+        found = []
+        for line in path.read_text(encoding="utf-8").splitlines() if path.exists() else []:
+            try:
+                entry = json.loads(line)
+            except ValueError:  # the kill came while it was written
+                continue
+            entry["files"] = {name: (size, digest) for name, (size, digest) in entry["files"].items()}
+            found.append(Done(**entry))
+        return found
+
+    def _is_whole(self, done: Done) -> bool:
+        """Whether the files of a step are still as they were noted; sizes only, contents are hashed at the end."""
+        paths = [(self.files / name, size) for name, (size, _) in done.files.items()]
+        return all(path.is_file() and path.stat().st_size == size for path, size in paths)
+
+
+def _line(done: Done) -> str:
+    return json.dumps(asdict(done)) + "\n"
+
+
+def sha256(path: Path) -> str:
+    """The digest of a file's contents."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

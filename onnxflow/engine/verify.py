@@ -1,0 +1,71 @@
+"""Is a bundle what its manifest says, and does each of its graphs still compute what PyTorch computed at export?"""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+from onnxflow.cancel import CancelToken
+from onnxflow.errors import ModelError
+from onnxflow.models.bundle import Bundle
+from onnxflow.models.reference import read_reference, reference_file
+from onnxflow.providers.session import CPU, SessionKey, load_graph
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """One variant of one component: its error relative to PyTorch, what was allowed and what was measured at export,
+    and the seconds that one call took."""
+
+    component: str
+    variant: str
+    error: float
+    allowed: float
+    at_export: float
+    seconds: float
+
+    @property
+    def right(self) -> bool:
+        """Whether the error is allowed; NaN is not."""
+        return self.error <= self.allowed
+
+
+def check_files(bundle: Bundle, report: Callable[[str], None] = lambda name: None) -> None:
+    """Read every file of a bundle; ModelError names those whose contents are not what the manifest says."""
+    altered = []
+    for name, record in bundle.manifest.files.items():
+        report(name)
+        with open(bundle.root / name, "rb") as file:
+            if hashlib.file_digest(file, "sha256").hexdigest() != record.sha256:
+                altered.append(name)
+    if altered:
+        raise ModelError(
+            f"the model's {', '.join(altered)} {'was' if len(altered) == 1 else 'were'} altered",
+            where=str(bundle.root),
+            hint="get the model again, or export it again",
+        )
+
+
+def verdicts(bundle: Bundle, cancel: CancelToken) -> Iterator[Verdict]:
+    """Ask every variant of every component what PyTorch was asked, one after the other; ModelError when a reference is
+    missing or a graph cannot be run."""
+    for name, component in bundle.manifest.components.items():
+        if reference_file(name) not in bundle.manifest.files:
+            raise ModelError(
+                f"the model has no {reference_file(name)}",
+                where=str(bundle.root),
+                hint="it was exported by an older version: export it again",
+            )
+        reference = read_reference(bundle.path(reference_file(name)))
+        for variant, record in component.variants.items():
+            graph = load_graph(bundle, SessionKey(bundle.identity, name, variant, CPU), cancel)
+            try:
+                graph.run(reference.inputs, cancel)  # the first call pays for what later ones find prepared
+                started = time.perf_counter()
+                outputs = graph.run(reference.inputs, cancel)
+                seconds = time.perf_counter() - started
+            finally:
+                graph.close()
+            yield Verdict(name, variant, reference.error(outputs), record.allowed, record.error, seconds)
