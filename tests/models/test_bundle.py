@@ -88,8 +88,10 @@ def with_variants(*names: str) -> dict[str, Any]:
     document = manifest()
     unet, files = document["components"]["unet"], document["files"]
     files |= {f"unet/{name}.onnx": files["unet/model.onnx"] for name in names}
+    measured = {"relative_error": 1e-4, "allowed_error": 1e-2}
+    variants = {name: {"file": f"unet/{name}.onnx", "storage": name, **measured} for name in names}
     document["components"] = {
-        "unet": {**unet, "variants": {name: {"file": f"unet/{name}.onnx", "storage": name} for name in names}},
+        "unet": {**unet, "variants": variants},
         "vae_encoder": unet,
     }
     return document

@@ -21,7 +21,8 @@ def write(folder: Path, *further: str) -> Path:
     document = json.loads((embedded_folder() / "onnxflow.json").read_text("utf-8"))
     for name, component in document["components"].items():
         variants = ("fp32", *further) if name == "unet" else ("fp32",)
-        component["variants"] = {v: {"file": f"{name}/{v}.onnx", "storage": "fp16"} for v in variants}
+        measured = {"storage": "fp16", "relative_error": 1e-4, "allowed_error": 1e-2}
+        component["variants"] = {v: {"file": f"{name}/{v}.onnx", **measured} for v in variants}
     (folder / "onnxflow.json").write_text(json.dumps({**document, "files": {}}))
     return folder
 
