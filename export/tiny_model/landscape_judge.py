@@ -51,9 +51,10 @@ def look_at_landscape(picture: Picture) -> SeenLandscape:
     sky = np.median(pixels[:SKY_END].reshape(-1, 3), axis=0)
     land = np.median(pixels[LAND_START:].reshape(-1, 3), axis=0)
     away = np.minimum(np.linalg.norm(pixels - sky, axis=2), np.linalg.norm(pixels - land, axis=2))
-    between = away[SKY_END:LAND_START] > DIFFERENT
     names = ("wall", "roof", "crown")
     distances = np.stack([_distance(pixels[SKY_END:LAND_START], name) for name in names])
+    away = away[SKY_END:LAND_START]
+    between = (away > DIFFERENT) | (distances.min(0) < away)  # a crown is not far from the sky by night
     like = (distances.min(0) < ALIKE) & between
     wall, roof, crown = (int((like & (distances.argmin(0) == index)).sum()) for index in range(3))
     landmark, side = None, None
