@@ -17,7 +17,8 @@ def disk_with(folder: Path, name: str, *further: str) -> Disk:
     document = json.loads((embedded_folder() / "onnxflow.json").read_text("utf-8"))
     for part, component in document["components"].items():
         variants = ("fp32", *further) if part == "unet" else ("fp32",)
-        component["variants"] = {variant: {"file": "model.onnx", "storage": "fp16"} for variant in variants}
+        entry = {"file": "model.onnx", "storage": "fp16", "relative_error": 1e-4, "allowed_error": 1e-2}
+        component["variants"] = dict.fromkeys(variants, entry)
     (bundle / "onnxflow.json").write_text(json.dumps({**document, "files": {}}))
     return Disk(Folders(folder / "input", folder / "output", folder / "temp"), ModelStore((folder,)))
 
