@@ -15,9 +15,13 @@ def verify(
     """Check a model's files against their SHA-256, and its graphs against what PyTorch gave at export."""
     from onnxflow.cancel import CancelToken
     from onnxflow.engine.verify import check_files, verdicts
-    from onnxflow.errors import ModelError
+    from onnxflow.errors import ModelError, UsageError
     from onnxflow.models.bundle import open_bundle
 
+    if not bundle.is_dir():
+        raise UsageError(
+            f"{bundle} is no folder", hint="name an exported model's folder; `onnxflow models` prints them"
+        )
     model = open_bundle(bundle)
     check_files(model, lambda name: None if quiet else typer.echo(f"reading {name}", err=True))
     wrong = []
@@ -30,6 +34,8 @@ def verify(
             wrong.append(line)
         elif not quiet:
             typer.echo(line)
+    if not wrong and not quiet:
+        typer.echo("all files and graphs are right")
     if wrong:
         raise ModelError(
             "; ".join(wrong), where=str(bundle), hint="another version of ONNX Runtime may compute it right: report it"
