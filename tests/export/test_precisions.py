@@ -158,3 +158,12 @@ def test_an_unknown_precision_is_refused(random_model: Path, tmp_path: Path, pre
         export_bundle(random_model, tmp_path / "bundle", precisions=precisions)
     assert caught.value.hint == "this version exports fp32, fp16, int8"
     assert not list(tmp_path.iterdir())
+
+
+def test_rounded_storage_excuses_the_rounding_and_nothing_else(
+    random_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(exporting, "compare", lambda *given: (1e-3, 0.1))  # allowed by rounding, not by fp32
+    with pytest.raises(ModelError, match="text_encoder differs from torch by inf"):
+        export_bundle(random_model, tmp_path / "bundle", storage="fp16")
+    assert not list(tmp_path.iterdir())
