@@ -1,7 +1,7 @@
 # `make` lists what there is. The environments are made by pip alone, on Python 3.11 or newer (PYTHON=... names another).
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help demo dev test test-full lint types imports test-runtime test-export test-lowest test-arm bench-engine bench-sampling bench-start bench-quality bench-models tiny-model ship-tiny-model compatibility wheel constraints clean
+.PHONY: help demo dev test test-full lint types imports test-runtime test-export test-lowest test-arm test-haswell bench-engine bench-sampling bench-start bench-quality bench-models tiny-model ship-tiny-model compatibility wheel constraints clean
 .NOTPARALLEL:
 # A folder called onnxflow/ lies here: with this set, `python -m ...` still finds the installed package.
 export PYTHONSAFEPATH := 1
@@ -14,9 +14,9 @@ demo: .venv/linked ## draw workflows/txt2img.json and say where the picture is
 
 test: lint types imports test-runtime test-export ## everything that must pass, in under 15 minutes
 
-test-full: lint types imports ## all of make test, the slow tests, test-lowest and test-arm, in under 75 minutes
+test-full: lint types imports ## all of make test, the slow tests, test-lowest, test-arm and test-haswell, in under 75 minutes
 	@$(MAKE) --no-print-directory test-runtime test-export PYTEST_FLAGS="-m ''"
-	@$(MAKE) --no-print-directory test-lowest test-arm
+	@$(MAKE) --no-print-directory test-lowest test-arm test-haswell
 
 lint: .venv-test/ready ## style and likely mistakes (ruff)
 	.venv-test/bin/ruff check --output-format concise .
@@ -39,6 +39,9 @@ test-lowest: .venv-lowest/linked ## the tests of the runtime with the oldest ver
 
 test-arm: .venv-test/linked ## draw the demo picture as a Raspberry Pi would, with real ARM wheels (Debian on x86-64)
 	scripts/test-arm .venv-test
+
+test-haswell: .venv-test/linked ## draw in int8 on an emulated processor without VNNI (Debian on x86-64)
+	scripts/test-haswell .venv-test
 
 ship-tiny-model: .venv-test/linked ## put what tiny-model made into the package
 	scripts/ship-tiny-model build/tiny-model

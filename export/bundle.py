@@ -16,7 +16,7 @@ from onnxflow.errors import ModelError, OnnxflowError, OutputError, UsageError
 from onnxflow.export import components
 from onnxflow.export.components import Component, text_model
 from onnxflow.export.half import in_half
-from onnxflow.export.int8 import write_quantized
+from onnxflow.export.dynamic_int8 import write_quantized
 from onnxflow.export.manifest import FILE_NAME, FORMAT, TOOLS, Exported, token_table, tokenizer_folder, write_manifest
 from onnxflow.export.open_source import open_source
 from onnxflow.export.parity import compare, reference_of

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from onnxflow.cancel import CancelToken
 from onnxflow.errors import Cancelled, InputError, MemoryLimitError, ModelError, OnnxflowError, ProviderError
+from onnxflow.providers.saturation import EXACT_OPTION, saturates
 
 if TYPE_CHECKING:
     from onnxflow.values import Feeds
@@ -38,6 +39,8 @@ class OrtGraph:
         self._name = name
         options = onnxruntime.SessionOptions()
         options.log_severity_level = 4  # what goes wrong is raised, and told by us
+        if saturates():
+            options.add_session_config_entry(*EXACT_OPTION)
         try:
             with cancel.calling(lambda: options.set_load_cancellation_flag(True)):
                 self._session: Any = onnxruntime.InferenceSession(

@@ -141,7 +141,7 @@ def measure_export(precision: str, folder: Path, _: argparse.Namespace) -> dict[
     path = folder / precision / "model.onnx"
     started = time.process_time()
     if not path.exists():
-        path.parent.mkdir()
+        path.parent.mkdir(exist_ok=True)
         write_component(step, unet(network()), path)
     size = sum(file.stat().st_size for file in path.parent.iterdir())
     return {"seconds": time.process_time() - started, "peak": peak(), "size": size / 1e6}

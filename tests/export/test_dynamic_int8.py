@@ -12,9 +12,9 @@ from diffusers import UNet2DConditionModel
 from onnx import ModelProto, numpy_helper
 from torch import Tensor, nn
 
-from onnxflow.export import components, int8
+from onnxflow.export import components, dynamic_int8
 from onnxflow.export.components import Component
-from onnxflow.export.int8 import quantize, write_quantized
+from onnxflow.export.dynamic_int8 import quantize, write_quantized
 from onnxflow.export.trace import write_graph
 
 
@@ -122,20 +122,26 @@ def test_products_are_int8_and_convolutions_have_int8_weights(exported: Path) ->
     assert {name: kind for name, kind in stored.items() if kind in ("int8", "uint8")} == {
         "conv.weight.int8": "int8",
         "time.weight.int8": "int8",
-        "wide.weight.uint8": "uint8",
-        "wide.weight.uint8.zero": "uint8",
-        "narrow.weight.uint8": "uint8",
-        "narrow.weight.uint8.zero": "uint8",
+        "wide.weight.columns": "int8",
+        "narrow.weight.columns": "int8",
     }
     assert {stored[name] for name in ("conv_in.weight.fp16", "conv_out.weight.fp16", "norm.weight.fp16")} == {"float16"}
     assert not {name for name, kind in stored.items() if kind == "float32" and not name.endswith(".scale")}
 
 
+def test_products_add_their_biases_themselves(exported: Path) -> None:
+    made = quantized(onnx.load(exported))
+    wide, narrow = (node for node in made.graph.node if node.op_type == "DynamicQuantizeMatMul")
+    assert list(wide.input[1:]) == ["wide.weight.columns", "wide.weight.columns.scale", "", "wide.bias"]
+    assert list(narrow.input[1:]) == ["narrow.weight.columns", "narrow.weight.columns.scale"]  # it has none
+    assert not [node for node in made.graph.node if node.op_type == "Add" and "wide.bias" in node.input]
+
+
 def test_every_weight_is_within_half_a_step_of_its_output_channel(network: Small, exported: Path) -> None:
     stored = weights(quantized(onnx.load(exported)))
     for name, layer in (("wide", network.wide), ("narrow", network.narrow)):
-        scale = stored[f"{name}.weight.uint8.scale"]
-        again = (stored[f"{name}.weight.uint8"].astype(np.float32) - stored[f"{name}.weight.uint8.zero"]) * scale
+        scale = stored[f"{name}.weight.columns.scale"]
+        again = stored[f"{name}.weight.columns"].astype(np.float32) * scale
         wanted = layer.weight.detach().numpy().T
         assert (np.abs(again - wanted) <= scale * 0.5001).all()
         largest = np.abs(wanted).max(0)
@@ -148,8 +154,8 @@ def test_every_weight_is_within_half_a_step_of_its_output_channel(network: Small
 
 def test_zeros_stay_zeros(exported: Path) -> None:
     stored = weights(quantized(onnx.load(exported)))
-    assert (stored["narrow.weight.uint8"][:, 5] == 128).all()
-    assert (stored["narrow.weight.uint8"][:, 4] != 128).any()
+    assert (stored["narrow.weight.columns"][:, 5] == 0).all()
+    assert (stored["narrow.weight.columns"][:, 4] != 0).any()
     assert (stored["conv.weight.int8"][7] == 0).all()
     assert all(np.isfinite(value).all() for value in stored.values())
 
@@ -203,7 +209,7 @@ def test_a_weight_that_two_products_share_is_stored_once(tmp_path: Path) -> None
     path = tmp_path / "model.onnx"
     write_graph(tied, path, "fp32")
     made = quantized(onnx.load(path))
-    assert sorted(weights(made)) == ["0.weight.uint8", "0.weight.uint8.scale", "0.weight.uint8.zero"]
+    assert sorted(weights(made)) == ["0.weight.columns", "0.weight.columns.scale"]
     assert apart(run(made, {"x": example}), module(example).detach().numpy()) < 0.05
 
 
@@ -267,7 +273,8 @@ def test_what_else_is_in_the_batch_changes_a_sample_by_little(network: Small, ex
 def test_a_large_convolution_is_a_product_of_its_patches(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kernel: int, stride: int, padding: int, bias: bool
 ) -> None:
-    monkeypatch.setattr(int8, "SMALLEST_CONVOLUTION", 0)
+    for limit in ("SMALLEST_CONVOLUTION", "SMALLEST_POINTWISE"):
+        monkeypatch.setattr(dynamic_int8, limit, 0)
     torch.manual_seed(4)
     convolution = nn.Conv2d(24, 40, kernel, stride, padding, bias=bias)
     example = torch.randn(2, 24, 9, 12) + 0.3
@@ -288,7 +295,7 @@ def test_a_large_convolution_is_a_product_of_its_patches(
 
 def test_unusual_and_small_convolutions_are_computed_in_fp32(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for changes, least in (({"groups": 2}, 0), ({"dilation": 2}, 0), ({}, 10**6)):
-        monkeypatch.setattr(int8, "SMALLEST_CONVOLUTION", least)
+        monkeypatch.setattr(dynamic_int8, "SMALLEST_CONVOLUTION", least)
         convolution = nn.Conv2d(24, 40, 3, **changes)
         dims = ("batch", 24, "height", "width")
         example = torch.randn(2, 24, 9, 12)

@@ -1,0 +1,35 @@
+"""Whether products of unsigned and signed bytes are right on this processor.
+
+x86 processors without VNNI add two such products in 16 bits, which saturates: 255 * 127 + 255 * 127 becomes 32,767.
+ONNX Runtime uses that instruction all the same, and int8 graphs lose what was loudest in them.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+
+import onnxflow
+
+EXACT_OPTION: Final = ("session.x64quantprecision", "1")
+"""Session option that makes signed weights unsigned at loading: exact, and slower where nothing saturates."""
+
+_PROBE = Path(onnxflow.__file__).resolve().parent / "assets" / "probe" / "saturation.onnx"
+_ROWS = 32  # of the probe's weights, which are all 127
+
+
+@lru_cache(maxsize=1)
+def saturates() -> bool:
+    """Whether ONNX Runtime's products of unsigned and signed bytes are wrong here; tried once a process, in a
+    millisecond."""
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 4
+    options.intra_op_num_threads = 1
+    session: Any = onnxruntime.InferenceSession(str(_PROBE), sess_options=options, providers=["CPUExecutionProvider"])
+    found = session.run(None, {"a": np.full((1, _ROWS), 255, np.uint8)})[0]
+    return bool((found != 255 * 127 * _ROWS).any())
