@@ -14,19 +14,24 @@ from torch import nn
 
 from onnxflow.errors import ModelError, OnnxflowError, OutputError, UsageError
 from onnxflow.export import components
+from onnxflow.export.calibration import LARGEST_SIDE, PROMPTS, STEPS, calibrate, read_calibration
 from onnxflow.export.components import Component, text_model
-from onnxflow.export.half import in_half
+from onnxflow.export.denoising import draw, encode
 from onnxflow.export.dynamic_int8 import write_quantized
+from onnxflow.export.half import in_half
 from onnxflow.export.manifest import FILE_NAME, FORMAT, TOOLS, Exported, token_table, tokenizer_folder, write_manifest
 from onnxflow.export.open_source import open_source
 from onnxflow.export.parity import compare, reference_of
 from onnxflow.export.source import TEXT_PARTS, UNET, VAE, Facts, Source, parts
-from onnxflow.export.steps import ALLOWED, Step, check_options, plan
+from onnxflow.export.static_int8 import write_static
+from onnxflow.export.steps import ALLOWED, STATIC, Step, check_options, plan
 from onnxflow.export.tokenizer import Tokenizer
 from onnxflow.export.trace import write_graph
 from onnxflow.export.work_folder import WorkFolder, sha256
 from onnxflow.models.reference import Reference, read_reference, reference_file
 
+CALIBRATION = "calibration.json"
+CALIBRATED = f"{UNET}, calibration"  # in the journal
 Report = Callable[[str], None]
 
 
@@ -36,6 +41,7 @@ def export_bundle(
     *,
     precisions: Sequence[str] = ("fp32",),
     storage: str = "fp32",
+    prompts: Sequence[str] = PROMPTS,
     resume: bool = False,
     force: bool = False,
     report: Report = lambda line: None,
@@ -45,7 +51,8 @@ def export_bundle(
 
     Storage "fp16" halves the size of fp32 graphs, which compute in fp32 all the same. One network is in memory at a
     time. A killed export leaves a hidden folder beside `bundle`, from which `resume` goes on. With `force` graphs that
-    differ from torch by more than their precision may are written all the same.
+    differ from torch by more than their precision may are written all the same. `prompts` are drawn to calibrate
+    "int8-static".
 
     UsageError for options that make no sense, ModelError for a source that is no such model or an export that differs
     from torch, OutputError if `bundle` cannot be written; nothing is left then.
@@ -61,12 +68,13 @@ def export_bundle(
     digest = _source_digest(model)
     key = {
         "source": digest, "precisions": sorted(set(precisions)), "storage": storage, "force": force, "format": FORMAT,
+        "prompts": list(prompts) if STATIC in precisions else [],
         "tools": {tool: version(tool) for tool in TOOLS},
     }  # fmt: skip
     try:
         work = WorkFolder(bundle, key, resume=resume, report=report)
         try:
-            exported = _write_graphs(model, facts, steps, work, storage, force, report)
+            exported = _write_graphs(model, facts, steps, work, storage, prompts, force, report)
             for text in facts.texts:
                 _write_tokenizer(work.files / tokenizer_folder(text.component), text.tokenizer)
             write_manifest(work.files, facts, exported, digest)
@@ -99,14 +107,46 @@ def _source_digest(model: Source) -> str:
 
 
 def _write_graphs(
-    model: Source, facts: Facts, steps: Sequence[Step], work: WorkFolder, storage: str, force: bool, report: Report
+    model: Source,
+    facts: Facts,
+    steps: Sequence[Step],
+    work: WorkFolder,
+    storage: str,
+    prompts: Sequence[str],
+    force: bool,
+    report: Report,
 ) -> list[Exported]:
     for part in parts(facts):
         todo = [step for step in steps if step.part == part]
+        if any(step.precision == STATIC for step in todo) and work.done(CALIBRATED) is None:
+            _calibrate(model, facts, work, prompts, report)
         if any(work.done(step.name) is None for step in todo):
             _write_part(part, model.network(part), facts, todo, work, storage, force, report)
             gc.collect()  # the next network may need all the memory that this one had
     return [Exported(step, done) for step in steps if (done := work.done(step.name)) is not None]
+
+
+def _calibrate(model: Source, facts: Facts, work: WorkFolder, prompts: Sequence[str], report: Report) -> None:
+    """See what goes through the denoiser while it draws the prompts, and write the ranges beside where its graphs will
+    be."""
+    size = min(facts.width, facts.height, LARGEST_SIDE) // 64 * 64
+    report(f"calibrating: {len(prompts)} pictures of {size} x {size} pixels in {STEPS} steps each")
+    negative, *positive = encode(model, ["", *prompts])
+    network = model.network(UNET)
+    (unet,) = _components(UNET, network, facts)
+
+    def drawing(index: int, steps: int) -> Callable[[], None]:
+        return lambda: draw(unet, facts, positive[index], negative, steps, size)
+
+    found = calibrate(network, [drawing(index, STEPS) for index in range(len(prompts))], drawing(0, 3))
+    name = f"{UNET}/{CALIBRATION}"
+    (work.files / UNET).mkdir(exist_ok=True)
+    (work.files / name).write_text(found.encode(prompts=list(prompts), steps=STEPS, size=size), encoding="utf-8")
+    work.finish(CALIBRATED, [name])
+    sensitive = sum(layer.sensitive for layer in found.layers.values())
+    report(f"calibrated: {len(found.layers)} layers, of which {sensitive} are sensitive and stay in fp16")
+    del network
+    gc.collect()
 
 
 def _write_part(
@@ -166,12 +206,15 @@ def _write_step(
 
 
 def write_component(step: Step, component: Component, path: Path) -> list[Path]:
-    """Write a component's graph in the precision of a step, and return its files; "fp16" rounds the network in place.
+    """Write a component's graph in the precision of a step, and return its files; "fp16" rounds the network in place,
+    "int8-static" reads the calibration beside the graph.
 
     ModelError for a weight that half precision cannot hold.
     """
     if step.precision == "int8":
         return write_quantized(component, path)
+    if step.precision == STATIC:
+        return write_static(component, read_calibration(path.with_name(CALIBRATION)), path)
     if step.precision == "fp16":
         return write_graph(in_half(component), path, "native")
     if step.storage == "fp16":

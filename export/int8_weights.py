@@ -74,7 +74,7 @@ class Int8Weights:
 
     def add(self, name: str, value: NDArray[np.generic]) -> None:
         """One initialiser."""
-        self.tensors.append(self._make(np.ascontiguousarray(value), name))
+        self.tensors.append(self._make(np.ascontiguousarray(value).reshape(value.shape), name))
 
 
 Rule = Callable[[NodeProto, str, Int8Weights], list[NodeProto]]

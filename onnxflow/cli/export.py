@@ -26,9 +26,13 @@ def export(
     precision: Annotated[
         list[str] | None,
         typer.Option(
-            help="What graphs compute in: fp32, fp16 (for GPUs), int8 (text encoders and UNet). Repeatable; a workflow "
-            "chooses one by NAME@PRECISION.  [default: fp32]"
+            help="What graphs compute in: fp32, fp16 (for GPUs), int8 (text encoders and UNet), int8-static (UNet, "
+            "calibrated on pictures that it draws). Repeatable; a workflow chooses one by NAME@PRECISION.  "
+            "[default: fp32]"
         ),
+    ] = None,
+    prompts: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="What int8-static is calibrated on: one prompt a line.")
     ] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with an export that was killed.")] = False,
     force: Annotated[
@@ -51,6 +55,7 @@ def export(
             hint="make an environment of its own for it, as the README says under 'Where models go'",
         )
     from onnxflow.export.bundle import export_bundle
+    from onnxflow.export.calibration import PROMPTS, read_prompts
 
     def report(line: str) -> None:
         if not quiet:
@@ -61,6 +66,7 @@ def export(
         output,
         storage=storage,
         precisions=precision or ["fp32"],
+        prompts=read_prompts(prompts) if prompts else PROMPTS,
         resume=resume,
         force=force,
         report=report,

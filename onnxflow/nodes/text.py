@@ -14,13 +14,12 @@ from onnxflow.nodes.context import Context
 from onnxflow.nodes.spec import node
 from onnxflow.nodes.widgets import String
 from onnxflow.text.chunks import ChunkShape
-from onnxflow.text.encode import Reading, TextModel, encode_prompt, joined
+from onnxflow.text.encode import TextModel, encode_prompt, joined, reading_of
 from onnxflow.text.groups import check
 from onnxflow.text.prompt import parse
 from onnxflow.text.tokenizer import read_tokenizer
 from onnxflow.values import Clip, Conditioning
 
-BEFORE_LAST = -2
 Prompt = Annotated[str, String(multiline=True, dynamic_prompts=True)]
 
 
@@ -74,15 +73,4 @@ def text_model(bundle: Bundle, component: str = "text_encoder") -> TextModel:
             hint="export the model again",
         )
     shape = ChunkShape(start=text.bos, end=text.eos, pad=text.pad, length=text.length)
-    return TextModel(tokenizer, table, shape, reading(bundle, component))
-
-
-def reading(bundle: Bundle, component: str) -> Reading:
-    """What ComfyUI reads of this text encoder: of SDXL's the states of the layer before the last, without the norm, and
-    the second one's projected output; of 2.x's the layer before the last."""
-    family, skipped = bundle.manifest.family, bundle.text(component).skipped
-    if family in ("sdxl", "sdxl-refiner"):
-        return Reading(BEFORE_LAST, normed=False, projected=component == "text_encoder_2", skipped=skipped)
-    if family == "sd2":
-        return Reading(BEFORE_LAST, skipped=skipped)
-    return Reading(skipped=skipped)
+    return TextModel(tokenizer, table, shape, reading_of(bundle.manifest.family, component, text.skipped))

@@ -22,6 +22,9 @@ CHUNKS_A_RUN: Final = 16
 LAST_LAYER: Final = -1
 """The last layer, as CLIPSetLastLayer counts."""
 
+BEFORE_LAST: Final = -2
+"""The layer before it."""
+
 
 @dataclass(frozen=True, slots=True)
 class Reading:
@@ -35,6 +38,16 @@ class Reading:
     normed: bool = True
     projected: bool = False
     skipped: int = 0
+
+
+def reading_of(family: str, component: str, skipped: int) -> Reading:
+    """What ComfyUI reads of a family's text encoder: of SDXL's the states of the layer before the last, without the
+    norm, and the second one's projected output; of 2.x's the layer before the last."""
+    if family in ("sdxl", "sdxl-refiner"):
+        return Reading(BEFORE_LAST, normed=False, projected=component == "text_encoder_2", skipped=skipped)
+    if family == "sd2":
+        return Reading(BEFORE_LAST, skipped=skipped)
+    return Reading(skipped=skipped)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -128,7 +128,7 @@ def test_the_command_line_refuses_an_unknown_precision(
     assert onnxflow(monkeypatch, random_model, "-o", tmp_path / "bundle", *options) == 2
     said = capsys.readouterr()
     assert said.out == ""
-    assert said.err == "error: unknown precision 'fp8'\n  try: this version exports fp32, fp16, int8\n"
+    assert said.err == "error: unknown precision 'fp8'\n  try: this version exports fp32, fp16, int8, int8-static\n"
     assert not list(tmp_path.iterdir())
 
 
@@ -156,7 +156,7 @@ def test_an_int8_graph_too_far_from_torch_is_not_written(
 def test_an_unknown_precision_is_refused(random_model: Path, tmp_path: Path, precisions: list[str]) -> None:
     with pytest.raises(UsageError, match="unknown precision") as caught:
         export_bundle(random_model, tmp_path / "bundle", precisions=precisions)
-    assert caught.value.hint == "this version exports fp32, fp16, int8"
+    assert caught.value.hint == "this version exports fp32, fp16, int8, int8-static"
     assert not list(tmp_path.iterdir())
 
 
