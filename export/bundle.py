@@ -135,7 +135,7 @@ def _calibrate(model: Source, facts: Facts, work: WorkFolder, prompts: Sequence[
     network = model.network(UNET)
     (unet,) = _components(UNET, network, facts)
 
-    def drawing(index: int, steps: int) -> Callable[[], None]:
+    def drawing(index: int, steps: int) -> Callable[[], object]:
         return lambda: draw(unet, facts, positive[index], negative, steps, size)
 
     found = calibrate(network, [drawing(index, STEPS) for index in range(len(prompts))], drawing(0, 3))

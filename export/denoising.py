@@ -59,8 +59,8 @@ def encode(model: Source, prompts: Sequence[str]) -> list[Conditioning]:
     return [joined(found) for found in states]
 
 
-def draw(unet: Component, facts: Facts, positive: Conditioning, negative: Conditioning, steps: int, size: int) -> None:
-    """Draw one picture of `size` x `size` pixels with a denoiser; what is drawn is thrown away."""
+def draw(unet: Component, facts: Facts, positive: Conditioning, negative: Conditioning, steps: int, size: int) -> Array:
+    """The latents [1, channels, size / 8, size / 8] of one picture of `size` x `size` pixels."""
     session = TorchSession(unet)
     inputs = unet.inputs
     unused = {name: np.zeros((1, 1, 1, 1), np.float32) for name in inputs if "residual" in name}
@@ -80,7 +80,7 @@ def draw(unet: Component, facts: Facts, positive: Conditioning, negative: Condit
         timesteps=facts.sampling.timesteps,
         zero_snr=facts.sampling.zero_snr,
     )
-    sample(
+    return sample(
         call,
         sampling,
         noise=prepare_noise(shape, 0),

@@ -1,6 +1,7 @@
 """Every family, exported and run: the graphs compute what torch computes, whatever the size, and the runtime draws."""
 
 # ruff: noqa: E402
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -13,11 +14,16 @@ from families import KINDS, write_folder
 from onnxruntime import InferenceSession
 
 from onnxflow.api import run
+from onnxflow.export import components
 from onnxflow.export.bundle import export_bundle
 from onnxflow.export.components import residual_shapes
+from onnxflow.export.denoising import draw, encode
 from onnxflow.export.diffusers_folder import DiffusersFolder
 from onnxflow.models.bundle import Bundle, open_bundle
+from onnxflow.nodes.text import text_model
+from onnxflow.text.encode import encode_prompt, joined
 
+PRECISIONS = {"sd1": ("fp32", "int8", "int8-static"), "sdxl": ("fp32", "int8-static")}  # of others fp32 only
 SIZES = [(1, 16, 16), (3, 12, 20), (3, 9, 15)]  # batch, height, width of latents: square, not square, odd
 
 
@@ -25,7 +31,8 @@ SIZES = [(1, 16, 16), (3, 12, 20), (3, 9, 15)]  # batch, height, width of latent
 def exported(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> tuple[str, Path, Bundle]:
     folder = tmp_path_factory.mktemp(request.param)
     write_folder(KINDS[request.param], folder / "model")
-    export_bundle(folder / "model", folder / "checkpoints" / "tiny")
+    precisions = PRECISIONS.get(request.param, ("fp32",))
+    export_bundle(folder / "model", folder / "checkpoints" / "tiny", precisions=precisions, prompts=["a cat"])
     return request.param, folder, open_bundle(folder / "checkpoints" / "tiny")
 
 
@@ -115,6 +122,51 @@ def test_the_vae_computes_what_diffusers_computes(exported: tuple[str, Path, Bun
         close(decoder.run(["image"], {"latent": posterior.mean.numpy()})[0], decoded)
 
 
+def test_calibration_reads_prompts_as_the_runtime_does(exported: tuple[str, Path, Bundle]) -> None:
+    _, folder, bundle = exported
+    prompts = ["a (red:1.2) cat", ""]
+    found = encode(DiffusersFolder(folder / "model"), prompts)
+    for prompt, condition in zip(prompts, found, strict=True):
+        wanted = joined(
+            [
+                encode_prompt(prompt, text_model(bundle, component), Open(session(bundle, component)))
+                for component in bundle.manifest.texts
+            ]
+        )
+        ours, theirs = condition.entries[0], wanted.entries[0]
+        close(ours.cross_attn, torch.from_numpy(np.array(theirs.cross_attn)))
+        close(ours.pooled, torch.from_numpy(np.array(theirs.pooled)))
+
+
+@dataclass
+class Open:
+    """A session as the runtime has it."""
+
+    session: InferenceSession
+
+    def run(self, feeds: Any) -> dict[str, np.ndarray]:
+        names = [output.name for output in self.session.get_outputs()]
+        return dict(zip(names, self.session.run(names, dict(feeds)), strict=True))
+
+    def close(self) -> None:
+        """Nothing."""
+
+
+def test_calibration_draws_a_picture(exported: tuple[str, Path, Bundle]) -> None:
+    """Of an inpainting model, too, which the runtime cannot run yet."""
+    _, folder, _ = exported
+    source = DiffusersFolder(folder / "model")
+    positive, negative = encode(source, ["a cat", ""])
+    facts = source.facts
+    pooled = facts.texts[-1].projection if facts.family.startswith("sdxl") else None
+    unet = components.unet(source.network("unet"), pooled)
+    drawn = [draw(unet, facts, positive, negative, steps, 64) for steps in (2, 2, 3)]
+    assert drawn[0].shape == (1, 4, 8, 8)
+    assert np.isfinite(drawn[0]).all()
+    assert (drawn[0] == drawn[1]).all()
+    assert (drawn[0] != drawn[2]).any()
+
+
 def test_the_runtime_draws_with_it(exported: tuple[str, Path, Bundle], tmp_path: Path) -> None:
     name, folder, bundle = exported
     assert bundle.manifest.family == KINDS[name].family
@@ -138,7 +190,17 @@ def test_the_runtime_draws_with_it(exported: tuple[str, Path, Bundle], tmp_path:
         with pytest.raises(Exception, match="takes 9 channels: it is an inpainting model"):
             run(document, **settings)
         return
+    pictures = {}
+    for variant in PRECISIONS.get(name, ())[1:]:
+        document["1"]["inputs"]["ckpt_name"] = f"tiny@{variant}"
+        report = run(document, **settings)
+        assert {use.variant for use in report.sessions if use.component == "unet"} == {variant}
+        pictures[variant] = np.stack(report.images).astype(np.float32)
+    document["1"]["inputs"]["ckpt_name"] = "tiny"
     report = run(document, **settings)
+    exact = np.stack(report.images).astype(np.float32)
+    distances = {variant: float(np.abs(picture - exact).mean()) for variant, picture in pictures.items()}
+    assert all(0 < distance < 12 for distance in distances.values()), distances  # of 255
     assert [image.shape for image in report.images] == [(64, 72, 3)] * 2
     used = {use.component for use in report.sessions}
     assert used == {*KINDS[name].encoders, "unet", "vae_decoder"}
