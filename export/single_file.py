@@ -140,6 +140,7 @@ def unet_config(shape: UnetShape, family: str) -> dict[str, Any]:
         "attention_head_dim": 8 if family == "sd1" else tuple(max(1, width // _HEAD) for width in shape.channels),
         "use_linear_projection": shape.linear,
         "time_cond_proj_dim": shape.guidance,
+        "upcast_attention": family == "sd2",  # 2.1's scores overflow in half precision; the file does not say
     }
     if shape.label is not None:
         config |= {

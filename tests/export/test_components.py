@@ -9,10 +9,13 @@ torch = pytest.importorskip("torch")
 
 import onnx
 from diffusers import AutoencoderKL, UNet2DConditionModel
+from diffusers.models.attention_processor import Attention
 from transformers import CLIPTextModel
 
 from onnxflow.export import components
+from onnxflow.export.attention import FusedProcessor
 from onnxflow.export.components import Component, residual_shapes
+from onnxflow.export.half import in_half
 from onnxflow.export.trace import write_graph
 
 
@@ -169,3 +172,23 @@ def test_large_weights_lie_in_a_file_beside_the_graph(random_model: Path, tmp_pa
     graph = onnxruntime.InferenceSession(str(tmp_path / "large" / "model.onnx"), providers=["CPUExecutionProvider"])
     latent = np.random.default_rng(0).normal(size=(1, 4, 6, 5)).astype(np.float32)
     np.testing.assert_array_equal(graph.run(None, {"latent": latent})[0], expected.run(None, {"latent": latent})[0])
+
+
+@pytest.mark.parametrize("upcast", [False, True])
+def test_scores_that_overflow_in_half_precision_are_computed_in_single(upcast: bool, tmp_path: Path) -> None:
+    """Stable Diffusion 2.1's do, and its pictures would be black."""
+    torch.manual_seed(1)
+    network = Attention(32, heads=1, dim_head=32, upcast_attention=upcast).eval()
+    network.set_processor(FusedProcessor())
+    network.to_q.weight.data *= 1000
+    network.to_k.weight.data *= 1000
+    dims = ("batch", "tokens", 32)
+    single = Component("attention", network, {"x": torch.randn(2, 5, 32)}, {"x": dims}, {"y": dims})
+    write_graph(in_half(single), tmp_path / "model.onnx", "native")
+    graph = onnx.load(tmp_path / "model.onnx").graph
+    (attention,) = (node for node in graph.node if node.op_type == "MultiHeadAttention")
+    made = {name: node for node in graph.node for name in node.output}
+    widened = [made[name].op_type == "Cast" and made[name].attribute[0].i == 1 for name in attention.input[:3]]
+    assert widened == [upcast] * 3
+    (reader,) = (node for node in graph.node if attention.output[0] in node.input)
+    assert (reader.op_type == "Cast" and reader.attribute[0].i == 10) is upcast

@@ -14,6 +14,7 @@ torch = pytest.importorskip("torch")
 from accelerate import init_empty_weights
 from diffusers import UNet2DConditionModel
 from diffusers.loaders.single_file_utils import convert_ldm_unet_checkpoint, convert_ldm_vae_checkpoint
+from diffusers.models.attention_processor import Attention
 from families import KINDS, write_file, write_folder
 from safetensors.numpy import load_file, save_file
 
@@ -215,3 +216,5 @@ def test_the_real_sizes_have_as_many_weights_as_the_published_models(
     with init_empty_weights():
         network = UNet2DConditionModel(**unet_config(shape, family))
     assert sum(parameter.numel() for parameter in network.parameters()) == weights
+    attentions = [module for module in network.modules() if isinstance(module, Attention)]
+    assert {module.upcast_attention for module in attentions} == {family == "sd2"}
