@@ -23,7 +23,7 @@ from onnxflow.export.int8 import write_quantized
 from onnxflow.export.manifest import FILE_NAME, FORMAT, TOOLS, Exported, token_table, tokenizer_folder, write_manifest
 from onnxflow.export.open_source import open_source
 from onnxflow.export.parity import compare, reference_of
-from onnxflow.export.progress import Progress, Say, Show, work_in
+from onnxflow.export.progress import Progress, Say, Show
 from onnxflow.export.replacement import put_in_place, recover
 from onnxflow.export.room import bytes_below, check_room
 from onnxflow.export.source import TEXT_PARTS, UNET, VAE, Facts, Source, parts
@@ -81,7 +81,7 @@ def export_bundle(
     try:
         work = WorkFolder(bundle, key, resume=resume, report=told)
         try:
-            told.start(work_in(needs), _done_before(needs, steps, work))
+            told.start(needs.work, _done_before(needs, steps, work))
             exported = _write_graphs(model, facts, steps, needs, work, storage, force, told)
             told.begin("hashing the bundle")
             for text in facts.texts:

@@ -15,9 +15,9 @@ _GRAPH = 1_000_000  # bytes of a graph without weights, and of its reference
 _TOKENIZER = 2_000_000
 
 # Bytes of memory, measured on a denoiser of 211 million weights (844 MB in fp32): PyTorch, Diffusers and ONNX Runtime
-# take 0.4 GB before they do anything, and the rest of the constant is a call of the VAE. Of the network in fp32, writing
+# take 0.4 GB before they do anything, the rest of the constant is a call of the VAE. Of the network in fp32, writing
 # graphs takes 1.4 times the bytes; it is gone when they are checked, where ONNX Runtime holds a weight as it was read
-# and as its products want it. At the peak: fp32 1.65 times, stored in fp16 2.4 times, all precisions at once 2.0 times.
+# and as its products want it. At the peak: fp32 1.65 times, stored in fp16 2.4 times, all three precisions 2.0 times.
 _ALWAYS = 700_000_000
 _PEAK = {"fp32": 1.7, "fp16": 2.4, "int8": 1.5}  # by storage
 
@@ -37,6 +37,11 @@ class Estimate:
     reading: Mapping[str, float]
     writing: Mapping[str, float]
     checking: Mapping[str, float]
+
+    @property
+    def work(self) -> float:
+        """Seconds of the whole export."""
+        return sum(sum(work.values()) for work in (self.reading, self.writing, self.checking))
 
 
 def estimate(shapes: Mapping[str, Shapes], steps: Sequence[Step], storage: str) -> Estimate:

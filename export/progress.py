@@ -3,8 +3,6 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from onnxflow.export.estimate import Estimate
-
 
 @dataclass(frozen=True, slots=True)
 class Moment:
@@ -45,8 +43,3 @@ class Progress:
         self._moment = Moment(now, done, self._moment.total, self._moment.before)
         self._pending = work
         self._show(self._moment)
-
-
-def work_in(estimate: Estimate) -> float:
-    """Seconds of a whole export."""
-    return sum(sum(work.values()) for work in (estimate.reading, estimate.writing, estimate.checking))

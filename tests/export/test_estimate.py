@@ -1,0 +1,131 @@
+"""What an export takes is known before it begins, and refused when there is no room for it."""
+
+# ruff: noqa: E402
+import shutil
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+torch = pytest.importorskip("torch")
+
+from families import KINDS, write_file, write_folder
+
+from onnxflow.errors import MemoryLimitError, OutputError
+from onnxflow.export import room
+from onnxflow.export.bundle import export_bundle
+from onnxflow.export.estimate import Estimate, estimate
+from onnxflow.export.open_source import open_source
+from onnxflow.export.room import Memory, check_room, free_disk, free_memory
+from onnxflow.export.source import parts
+from onnxflow.export.steps import plan
+
+GB = 10**9
+
+
+@pytest.mark.parametrize("kind", ["sd1", "sd2", "sdxl"])
+def test_shapes_are_those_of_the_networks(tmp_path: Path, kind: str) -> None:
+    folder = write_folder(KINDS[kind], tmp_path / "model")
+    for source in (open_source(folder), open_source(write_file(folder, tmp_path / "model.safetensors"))):
+        for part in parts(source.facts):
+            shapes = sorted(tuple(value.shape) for value in source.network(part).parameters())
+            assert sorted(source.shapes(part).values()) == shapes
+
+
+@pytest.mark.parametrize(
+    ("precisions", "storage"), [(["fp32"], "fp32"), (["fp32"], "fp16"), (["fp16", "int8"], "fp32")]
+)
+def test_a_bundle_takes_no_less_than_was_said_and_little_more(
+    tmp_path: Path, precisions: list[str], storage: str
+) -> None:
+    source = open_source(write_folder(KINDS["sd1"], tmp_path / "model"))
+    steps = plan(parts(source.facts), source.facts.family, precisions, storage)
+    needs = estimate({part: source.shapes(part) for part in parts(source.facts)}, steps, storage)
+    export_bundle(tmp_path / "model", tmp_path / "bundle", precisions=precisions, storage=storage)
+    taken = sum(path.stat().st_size for path in (tmp_path / "bundle").rglob("*") if path.is_file())
+    assert needs.least <= taken <= needs.disk
+
+
+def needing(disk: int, memory: int) -> Estimate:
+    return Estimate(disk, disk + 1, memory, {}, {}, {})
+
+
+def checked(monkeypatch: pytest.MonkeyPatch, needs: Estimate, free: int, memory: Memory | None, **given: object) -> str:
+    lines: list[str] = []
+    monkeypatch.setattr(room, "free_disk", lambda path: free)
+    monkeypatch.setattr(room, "free_memory", lambda: memory)
+    check_room(needs, Path("bundle"), **{"left": 0, "force": False, "report": lines.append, **given})
+    return "\n".join(lines)
+
+
+def test_what_it_takes_and_what_is_free_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    said = checked(monkeypatch, needing(2 * GB, 3 * GB), 5 * GB, Memory(4 * GB, 0))
+    assert said == "takes about 2.0 GB on the disk (5.0 GB are free) and 3.0 GB of memory at most, 4.0 GB are free"
+    assert checked(monkeypatch, needing(2 * GB, 3 * GB), 5 * GB, None).endswith("and 3.0 GB of memory at most")
+
+
+def test_too_small_a_disk_is_refused_and_what_is_there_counts(monkeypatch: pytest.MonkeyPatch) -> None:
+    for force in (False, True):
+        with pytest.raises(OutputError, match=r"takes at least 2\.0 GB, the disk has 1\.0 GB free") as caught:
+            checked(monkeypatch, needing(2 * GB, 1), GB, None, force=force)
+        assert "--storage fp16" in caught.value.hint
+    assert "1.2 GB are there" in checked(monkeypatch, needing(2 * GB, 1), GB, None, left=12 * GB // 10)
+
+
+def test_too_little_memory_is_refused_unless_forced_and_swap_is_a_warning(monkeypatch: pytest.MonkeyPatch) -> None:
+    needs = needing(1, 3 * GB)
+    with pytest.raises(MemoryLimitError, match=r"about 3\.0 GB of memory, 2\.0 GB are free, swap 500\.0 MB") as caught:
+        checked(monkeypatch, needs, GB, Memory(2 * GB, GB // 2))
+    assert "--force" in caught.value.hint
+    for memory, given in ((Memory(2 * GB, 0), {"force": True}), (Memory(2 * GB, 2 * GB), {})):
+        assert "warning: there is less memory" in checked(monkeypatch, needs, GB, memory, **given)
+
+
+def test_a_refusal_leaves_the_disk_as_it_was(
+    random_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def stop(*given: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as stopped:
+        stopped.setattr("onnxflow.export.bundle._write_step", stop)
+        with pytest.raises(KeyboardInterrupt):
+            export_bundle(random_model, tmp_path / "new" / "bundle")
+    before = sorted(tmp_path.rglob("*"))
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: SimpleNamespace(free=10))
+    for bundle in (tmp_path / "new" / "bundle", tmp_path / "other" / "bundle"):
+        with pytest.raises(OutputError, match=r"the disk has 0\.0 MB free"):
+            export_bundle(random_model, bundle, resume=True)
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_free_space_is_asked_where_the_bundle_will_be(tmp_path: Path) -> None:
+    assert abs(free_disk(tmp_path / "not" / "there") - shutil.disk_usage(tmp_path).free) < GB
+
+
+MEMINFO = "MemTotal: 8000 kB\nMemFree: 10 kB\nMemAvailable: 4000 kB\nSwapFree: 500 kB\n"
+
+
+def system(folder: Path, group: str = "0::/a/b", **limits: str) -> Memory | None:
+    """What is free where the control groups `a` and `a/b` have these limits."""
+    (folder / "self").mkdir(parents=True)
+    (folder / "meminfo").write_text(MEMINFO)
+    (folder / "self" / "cgroup").write_text(f"9:name=systemd:/x\n{group}\n")
+    for name, limit in limits.items():
+        below = folder / "groups" / name.replace("_", "/")
+        below.mkdir(parents=True, exist_ok=True)
+        (below / "memory.max").write_text(limit)
+        (below / "memory.current").write_text("900000\n")
+        (below / "memory.stat").write_text("anon 1\ninactive_file 100000\nactive_file 50000\n")
+    return free_memory(folder, folder / "groups")
+
+
+def test_memory_is_what_linux_calls_available_within_the_limits_of_its_groups(tmp_path: Path) -> None:
+    whole = Memory(4_096_000, 512_000)
+    assert system(tmp_path / "1") == whole
+    assert system(tmp_path / "2", a="max\n", a_b="max\n") == whole
+    assert system(tmp_path / "3", a="1000000\n", a_b="max\n") == Memory(250_000, 0)
+    assert system(tmp_path / "4", a_b="2000000\n", a="9000000\n") == Memory(1_250_000, 0)
+    assert system(tmp_path / "5", a_b="90000000\n") == whole
+    assert system(tmp_path / "6", group="4:memory:/a") == whole
+    assert free_memory(tmp_path / "nothing") is None
