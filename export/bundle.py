@@ -86,7 +86,8 @@ def export_bundle(
             told.begin("hashing the bundle")
             for text in facts.texts:
                 _write_tokenizer(work.files / tokenizer_folder(text.component), text.tokenizer)
-            write_manifest(work.files, facts, exported, digest)
+            write_manifest(work.manifest, work.files, facts, exported, digest)
+            work.manifest.rename(work.files / FILE_NAME)
             put_in_place(work.files, bundle)
         except (OnnxflowError, OSError):
             work.remove()
@@ -116,7 +117,14 @@ def _check_target(source: Path, bundle: Path) -> None:
 
 def _source_digest(model: Source) -> str:
     """One SHA-256 of the contents of all files that are read, in their order."""
-    digests = [sha256(path) for path in model.files]
+    try:
+        digests = [sha256(path) for path in model.files]
+    except OSError as error:  # a disk that fails, or a file that is another user's
+        raise ModelError(
+            f"cannot read the model: {error.strerror or error}",
+            where=str(error.filename or ""),
+            hint="copy the model again, or ask for leave to read it",
+        ) from error
     return digests[0] if len(digests) == 1 else hashlib.sha256("\n".join(digests).encode()).hexdigest()
 
 

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from onnxflow.errors import UsageError
+from onnxflow.models.manifest import FILE_NAME
 
 _JOURNAL, _KEY = "journal.jsonl", "export.json"
 
@@ -38,16 +39,18 @@ def part_folder(bundle: Path) -> Path:
 
 
 class WorkFolder:
-    """The folder of one export; `files` below it becomes the bundle."""
+    """The folder of one export; `files` below it becomes the bundle, with the manifest that is written beside it."""
 
     def __init__(self, bundle: Path, key: dict[str, Any], *, resume: bool, report: Callable[[str], None]) -> None:
         """Begin an export, or go on with the one that was left; UsageError when that one was of something else."""
         self.root = part_folder(bundle)
         self.files = self.root / "files"
+        self.manifest = self.root / FILE_NAME
         self._done: dict[str, Done] = {}
         self._made = [folder for folder in self.root.parents if not folder.exists()]
         text = json.dumps(key, sort_keys=True)
-        if resume and (self.root / _KEY).is_file():
+        # With a manifest the files are a bundle: the finished one, or the older one that it was exchanged for.
+        if resume and (self.root / _KEY).is_file() and not (self.files / FILE_NAME).exists():
             if (self.root / _KEY).read_text(encoding="utf-8") != text:
                 raise UsageError(
                     "the unfinished export is of another source, or with other options or tools",
