@@ -2,6 +2,9 @@
 
 # ruff: noqa: E402
 import shutil
+import subprocess
+import sys
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -9,7 +12,8 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from families import KINDS, write_file, write_folder
+from diffusers import UNet2DConditionModel
+from families import KINDS, unet_shape, write_file, write_folder
 
 from onnxflow.errors import MemoryLimitError, OutputError
 from onnxflow.export import room
@@ -17,6 +21,7 @@ from onnxflow.export.bundle import export_bundle
 from onnxflow.export.estimate import Estimate, estimate
 from onnxflow.export.open_source import open_source
 from onnxflow.export.room import Memory, check_room, free_disk, free_memory
+from onnxflow.export.single_file import unet_config
 from onnxflow.export.source import parts
 from onnxflow.export.steps import plan
 
@@ -129,3 +134,48 @@ def test_memory_is_what_linux_calls_available_within_the_limits_of_its_groups(tm
     assert system(tmp_path / "5", a_b="90000000\n") == whole
     assert system(tmp_path / "6", group="4:memory:/a") == whole
     assert free_memory(tmp_path / "nothing") is None
+
+
+CHILD = """
+import resource, sys
+from pathlib import Path
+from onnxflow.export.bundle import export_bundle
+source, bundle, storage, *precisions = sys.argv[1:]
+lines = []
+export_bundle(Path(source), Path(bundle), storage=storage, precisions=precisions, report=lines.append)
+print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024)
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("options", [("fp32", "fp32"), ("fp16", "fp32"), ("fp32", "int8"), ("fp32", "fp32", "fp16")])
+@pytest.mark.parametrize("in_one_file", [False, True], ids=["folder", "file"])
+@pytest.mark.skipif(sys.platform != "linux", reason="peak memory is counted in other units elsewhere")
+def test_memory_stays_below_the_estimate(
+    wide_model: Path, tmp_path: Path, options: tuple[str, ...], in_one_file: bool
+) -> None:
+    path = wide_model.with_suffix(".safetensors") if in_one_file else wide_model
+    source = open_source(path)
+    steps = plan(parts(source.facts), "sd1", options[1:], options[0])
+    needs = estimate({part: source.shapes(part) for part in parts(source.facts)}, steps, options[0])
+    command = [sys.executable, "-P", "-c", CHILD, str(path), str(tmp_path / "bundle"), *options]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    peak = int(done.stdout)
+    # Pages of the source that are mapped count as the process's own, and are given up when memory is short.
+    assert peak - path_bytes(path) < needs.memory
+    assert peak < 2 * needs.memory
+
+
+def path_bytes(path: Path) -> int:
+    return path.stat().st_size if path.is_file() else 0
+
+
+@pytest.fixture(scope="module")
+def wide_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A denoiser of 76 million weights: 300 MB, by far the largest network."""
+    folder = write_folder(KINDS["sd1"], tmp_path_factory.mktemp("wide") / "model")
+    shape = replace(unet_shape(KINDS["sd1"]), channels=(512, 1024))
+    UNet2DConditionModel(**unet_config(shape, "sd1")).save_pretrained(folder / "unet")
+    write_file(folder, folder.with_suffix(".safetensors"))
+    return folder

@@ -64,14 +64,14 @@ def export(
     return int(left.value.code or 0), said.out, said.err
 
 
-def fill(disk: Path) -> None:
-    """Leave nothing free."""
+def fill(disk: Path, leaving: int = 0) -> None:
+    """Leave so many bytes free."""
     with (disk / "ballast").open("wb", buffering=0) as file:
         try:
             while True:
                 file.write(bytes(4096))
         except OSError:
-            pass
+            file.truncate(file.tell() - leaving)
 
 
 @pytest.mark.parametrize(
@@ -106,7 +106,8 @@ def test_a_disk_that_becomes_full_at_a_step(
 
         def filling(*given: Any, **options: Any) -> Any:
             if not (disk / "ballast").exists():
-                fill(disk)
+                # A table's header finds room, so that its numbers do not: numpy's own error for that is of no use.
+                fill(disk, 8192 if name == "_write_table" else 0)
             return step(*given, **options)
 
         monkeypatch.setattr(where, name, filling)
