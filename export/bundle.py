@@ -10,15 +10,14 @@ from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from onnxflow.errors import ModelError, OnnxflowError, OutputError, UsageError
+from onnxflow.errors import MemoryLimitError, ModelError, OnnxflowError, OutputError, UsageError
 from onnxflow.export import components
 from onnxflow.export.components import Component, text_model
 from onnxflow.export.estimate import Estimate, estimate
-from onnxflow.export.half import in_half
+from onnxflow.export.half import check_half, in_half, round_to_half
 from onnxflow.export.int8 import write_quantized
 from onnxflow.export.manifest import FILE_NAME, FORMAT, TOOLS, Exported, token_table, tokenizer_folder, write_manifest
 from onnxflow.export.open_source import open_source
@@ -55,7 +54,8 @@ def export_bundle(
 
     UsageError for options that make no sense, ModelError for a source that is no such model or an export that differs
     from torch, OutputError if `bundle` cannot be written; nothing is left then. OutputError or MemoryLimitError, before
-    anything is written or removed, when there is no room for it.
+    anything is written or removed, when there is no room for it; MemoryLimitError when memory ends on the way, which
+    `resume` goes on from.
     """
     check_options(precisions, storage)
     bundle = bundle.resolve()  # its neighbours are named after it, so "." and ".." need their names
@@ -89,9 +89,19 @@ def export_bundle(
             write_manifest(work.manifest, work.files, facts, exported, digest)
             work.manifest.rename(work.files / FILE_NAME)
             put_in_place(work.files, bundle)
+        except MemoryLimitError:
+            raise  # what is done is right: it is gone on with when there is more memory
         except (OnnxflowError, OSError):
             work.remove()
             raise
+        except (MemoryError, RuntimeError) as error:
+            if isinstance(error, RuntimeError) and "can't allocate memory" not in str(error):
+                raise
+            raise MemoryLimitError(
+                f"there was not enough memory left for {told.now}",
+                where=str(bundle),
+                hint="close other programs or add swap; the same command with --resume goes on with what is done",
+            ) from error
         work.remove()
     except OSError as error:
         raise OutputError(
@@ -214,7 +224,7 @@ def _write_reference(component: Component, work: WorkFolder) -> None:
 def _write_step(step: Step, component: Component, work: WorkFolder) -> None:
     files = write_component(step, component, work.files / step.file)
     if _is_rounded(step):
-        _round_to_half(component)
+        round_to_half(component)
         _rounded_reference(step, work).write_bytes(reference_of(component).encode())
     names = [file.relative_to(work.files).as_posix() for file in files]
     inputs, outputs = ({n: list(d) for n, d in dims.items()} for dims in (component.inputs, component.outputs))
@@ -266,7 +276,7 @@ def write_component(step: Step, component: Component, path: Path) -> list[Path]:
     if step.precision == "fp16":
         return write_graph(in_half(component), path, "native")
     if step.storage == "fp16":
-        _check_half(component)
+        check_half(component)
     return write_graph(component, path, "fp16" if step.storage == "fp16" else "fp32")
 
 
@@ -280,23 +290,6 @@ def _components(part: str, network: nn.Module, facts: Facts) -> Iterator[Compone
         yield components.vae_decoder(network)  # type: ignore[arg-type]
     else:
         yield components.text_encoder(network, part)  # type: ignore[arg-type]
-
-
-def _check_half(component: Component) -> None:
-    """ModelError for a weight that half precision cannot hold."""
-    for name, value in component.module.named_parameters():
-        if not torch.isfinite(value.half()).all():
-            raise ModelError(
-                f"{component.name}: {name.removeprefix('network.')} has values beyond half precision's 65504",
-                hint="export with storage fp32",
-            )
-
-
-@torch.no_grad()
-def _round_to_half(component: Component) -> None:
-    """Make the network hold what the file holds; of a part, the graphs that need it unrounded are made before."""
-    for value in component.module.parameters():
-        value.copy_(value.half().float())
 
 
 def _write_tokenizer(folder: Path, tokenizer: Tokenizer) -> None:

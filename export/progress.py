@@ -29,6 +29,11 @@ class Progress:
         self._moment = Moment("")
         self._pending = 0.0
 
+    @property
+    def now(self) -> str:
+        """What is being done."""
+        return self._moment.now
+
     def __call__(self, line: str) -> None:
         """Something that is to be read later, too."""
         self._say(line)

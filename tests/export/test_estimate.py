@@ -104,6 +104,26 @@ def test_a_refusal_leaves_the_disk_as_it_was(
     assert sorted(tmp_path.rglob("*")) == before
 
 
+@pytest.mark.parametrize(
+    "error",
+    [MemoryError(), RuntimeError("[enforce fail at alloc_cpu.cpp:1] DefaultCPUAllocator: can't allocate memory")],
+)
+def test_memory_that_ends_on_the_way_is_said_and_gone_on_from(
+    random_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    def fail(*given: object) -> None:
+        raise error
+
+    with monkeypatch.context() as failing:
+        failing.setattr("onnxflow.export.bundle.compare", fail)
+        with pytest.raises(MemoryLimitError, match="not enough memory left for checking text_encoder, fp32"):
+            export_bundle(random_model, tmp_path / "bundle")
+    monkeypatch.setattr("onnxflow.export.bundle.compare", lambda *given: (0.0, 0.1))
+    lines: list[str] = []
+    export_bundle(random_model, tmp_path / "bundle", resume=True, report=lines.append)
+    assert "goes on: 3 steps are done" in lines
+
+
 def test_free_space_is_asked_where_the_bundle_will_be(tmp_path: Path) -> None:
     assert abs(free_disk(tmp_path / "not" / "there") - shutil.disk_usage(tmp_path).free) < GB
 
@@ -148,32 +168,32 @@ print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024)
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("options", [("fp32", "fp32"), ("fp16", "fp32"), ("fp32", "int8"), ("fp32", "fp32", "fp16")])
-@pytest.mark.parametrize("in_one_file", [False, True], ids=["folder", "file"])
+@pytest.mark.parametrize(
+    ("suffix", "options"),
+    [
+        ("", ("fp32", "fp32")),
+        ("", ("fp32", "int8")),
+        ("", ("fp32", "fp32", "fp16", "int8")),
+        (".safetensors", ("fp16", "fp32")),
+    ],
+)
 @pytest.mark.skipif(sys.platform != "linux", reason="peak memory is counted in other units elsewhere")
 def test_memory_stays_below_the_estimate(
-    wide_model: Path, tmp_path: Path, options: tuple[str, ...], in_one_file: bool
+    wide_model: Path, tmp_path: Path, suffix: str, options: tuple[str, ...]
 ) -> None:
-    path = wide_model.with_suffix(".safetensors") if in_one_file else wide_model
+    path = wide_model.with_suffix(suffix)
     source = open_source(path)
     steps = plan(parts(source.facts), "sd1", options[1:], options[0])
     needs = estimate({part: source.shapes(part) for part in parts(source.facts)}, steps, options[0])
     command = [sys.executable, "-P", "-c", CHILD, str(path), str(tmp_path / "bundle"), *options]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
-    peak = int(done.stdout)
-    # Pages of the source that are mapped count as the process's own, and are given up when memory is short.
-    assert peak - path_bytes(path) < needs.memory
-    assert peak < 2 * needs.memory
-
-
-def path_bytes(path: Path) -> int:
-    return path.stat().st_size if path.is_file() else 0
+    assert 0.6 * needs.memory < int(done.stdout) < needs.memory
 
 
 @pytest.fixture(scope="module")
 def wide_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A denoiser of 76 million weights: 300 MB, by far the largest network."""
+    """A denoiser of 198 million weights, 793 MB, by far the largest network."""
     folder = write_folder(KINDS["sd1"], tmp_path_factory.mktemp("wide") / "model")
     shape = replace(unet_shape(KINDS["sd1"]), channels=(512, 1024))
     UNet2DConditionModel(**unet_config(shape, "sd1")).save_pretrained(folder / "unet")
