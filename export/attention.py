@@ -54,11 +54,11 @@ class FusedProcessor:
         if attn.group_norm is not None:
             tokens = attn.group_norm(tokens.transpose(1, 2)).transpose(1, 2)
         context = tokens if encoder_hidden_states is None else encoder_hidden_states
-        parts = [attn.to_q(tokens), attn.to_k(context), attn.to_v(context)]
+        query, key, value = attn.to_q(tokens), attn.to_k(context), attn.to_v(context)
         if attn.upcast_attention:  # the network says that its scores overflow in half precision
-            mixed = attend(*[part.float() for part in parts], attn.heads).to(tokens.dtype)
+            mixed = attend(query.float(), key.float(), value.float(), attn.heads).to(tokens.dtype)
         else:
-            mixed = attend(*parts, attn.heads)
+            mixed = attend(query, key, value, attn.heads)
         mixed = attn.to_out[0](mixed)
         if hidden_states.ndim == 4:
             mixed = mixed.transpose(1, 2).reshape(hidden_states.shape)

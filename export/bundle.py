@@ -1,38 +1,42 @@
 """A model to an ONNX bundle: the whole bundle appears at once, or nothing does."""
 
+import errno
 import gc
 import hashlib
 import json
-import shutil
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
-import torch
+from numpy.typing import NDArray
 from torch import nn
 
-from onnxflow.errors import ModelError, OnnxflowError, OutputError, UsageError
+from onnxflow.errors import MemoryLimitError, ModelError, OnnxflowError, OutputError, UsageError
 from onnxflow.export import components
 from onnxflow.export.calibration import LARGEST_SIDE, PROMPTS, STEPS, calibrate, read_calibration
 from onnxflow.export.components import Component, text_model
 from onnxflow.export.denoising import draw, encode
 from onnxflow.export.dynamic_int8 import write_quantized
-from onnxflow.export.half import in_half
+from onnxflow.export.estimate import Estimate, estimate
+from onnxflow.export.half import check_half, in_half, round_to_half
 from onnxflow.export.manifest import FILE_NAME, FORMAT, TOOLS, Exported, token_table, tokenizer_folder, write_manifest
 from onnxflow.export.open_source import open_source
 from onnxflow.export.parity import compare, reference_of
+from onnxflow.export.progress import Progress, Say, Show
+from onnxflow.export.replacement import put_in_place, recover
+from onnxflow.export.room import bytes_below, check_room
 from onnxflow.export.source import TEXT_PARTS, UNET, VAE, Facts, Source, parts
 from onnxflow.export.static_int8 import write_static
 from onnxflow.export.steps import ALLOWED, STATIC, Step, check_options, plan
 from onnxflow.export.tokenizer import Tokenizer
 from onnxflow.export.trace import write_graph
-from onnxflow.export.work_folder import WorkFolder, sha256
-from onnxflow.models.reference import Reference, read_reference, reference_file
+from onnxflow.export.work_folder import Done, WorkFolder, part_folder, sha256
+from onnxflow.models.reference import read_reference, reference_file
 
 CALIBRATION = "calibration.json"
 CALIBRATED = f"{UNET}, calibration"  # in the journal
-Report = Callable[[str], None]
 
 
 def export_bundle(
@@ -44,48 +48,78 @@ def export_bundle(
     prompts: Sequence[str] = PROMPTS,
     resume: bool = False,
     force: bool = False,
-    report: Report = lambda line: None,
+    report: Say = lambda line: None,
+    progress: Show = lambda moment: None,
 ) -> list[Exported]:
     """Export the model in `source`, a Diffusers folder or a checkpoint in one file, to the folder `bundle`, replacing
     an older bundle there; what was made, with its errors, is returned.
 
     Storage "fp16" halves the size of fp32 graphs, which compute in fp32 all the same. One network is in memory at a
-    time. A killed export leaves a hidden folder beside `bundle`, from which `resume` goes on. With `force` graphs that
-    differ from torch by more than their precision may are written all the same. `prompts` are drawn to calibrate
-    "int8-static".
+    time, and none while its graphs are checked. A killed export leaves a hidden folder beside `bundle`, from which
+    `resume` goes on. With `force` graphs that differ from torch by more than their precision may are written all the
+    same, and short memory is no reason not to begin. `prompts` are drawn to calibrate "int8-static". `report` is told
+    what is worth reading, `progress` how far it is.
 
     UsageError for options that make no sense, ModelError for a source that is no such model or an export that differs
-    from torch, OutputError if `bundle` cannot be written; nothing is left then.
+    from torch, OutputError if `bundle` cannot be written; nothing is left then. OutputError or MemoryLimitError, before
+    anything is written or removed, when there is no room for it; MemoryLimitError when memory ends on the way, which
+    `resume` goes on from.
     """
     check_options(precisions, storage)
-    _recover(bundle)
+    bundle = bundle.resolve()  # its neighbours are named after it, so "." and ".." need their names
+    if not bundle.name:
+        raise UsageError("the bundle needs a folder of its own", where=str(bundle), hint="add a name to --output")
+    recover(bundle)
     _check_target(source, bundle)
-    report(f"reading {source}")
+    told = Progress(report, progress)
+    told(f"reading {source}")
+    told.begin("reading what it is")
     model = open_source(source)
     facts = model.facts
     steps = plan(parts(facts), facts.family, precisions, storage)
-    report(f"{facts.name}: {facts.family}, predicts {facts.sampling.prediction}; {len(steps)} graphs")
+    told(f"{facts.name}: {facts.family}, predicts {facts.sampling.prediction}; {len(steps)} graphs")
+    needs = estimate({part: model.shapes(part) for part in parts(facts)}, steps, storage)
+    check_room(needs, bundle, bytes_below(part_folder(bundle)), force=force, report=told)
+    told.begin("hashing the source")
     digest = _source_digest(model)
     key = {
-        "source": digest, "precisions": sorted(set(precisions)), "storage": storage, "force": force, "format": FORMAT,
+        "source": digest, "precisions": sorted(set(precisions)), "storage": storage, "format": FORMAT,
         "prompts": list(prompts) if STATIC in precisions else [],
         "tools": {tool: version(tool) for tool in TOOLS},
     }  # fmt: skip
     try:
-        work = WorkFolder(bundle, key, resume=resume, report=report)
+        work = WorkFolder(bundle, key, resume=resume, report=told)
         try:
-            exported = _write_graphs(model, facts, steps, work, storage, prompts, force, report)
+            told.start(needs.work, _done_before(needs, steps, work))
+            exported = _write_graphs(model, facts, steps, needs, work, storage, prompts, force, told)
+            told.begin("hashing the bundle")
             for text in facts.texts:
                 _write_tokenizer(work.files / tokenizer_folder(text.component), text.tokenizer)
-            write_manifest(work.files, facts, exported, digest)
-            _replace(work.files, bundle)
+            write_manifest(work.manifest, work.files, facts, exported, digest)
+            work.manifest.rename(work.files / FILE_NAME)
+            put_in_place(work.files, bundle)
+        except MemoryLimitError:
+            raise  # what is done is right: it is gone on with when there is more memory
         except (OnnxflowError, OSError):
             work.remove()
             raise
+        except (MemoryError, RuntimeError) as error:
+            if isinstance(error, RuntimeError) and "can't allocate memory" not in str(error):
+                raise
+            raise MemoryLimitError(
+                f"there was not enough memory left for {told.now}",
+                where=str(bundle),
+                hint="close other programs or add swap; the same command with --resume goes on with what is done",
+            ) from error
         work.remove()
     except OSError as error:
-        raise OutputError(f"cannot write the bundle: {error.strerror or error}", where=str(bundle)) from error
-    report(f"wrote {bundle}")
+        raise OutputError(
+            f"cannot write the bundle: {error.strerror or error}",
+            where=str(bundle),
+            hint="free some space, or name a folder on another disk" if error.errno == errno.ENOSPC else "",
+        ) from error
+    told.begin("done")
+    told(f"wrote {bundle}")
     return exported
 
 
@@ -102,31 +136,65 @@ def _check_target(source: Path, bundle: Path) -> None:
 
 def _source_digest(model: Source) -> str:
     """One SHA-256 of the contents of all files that are read, in their order."""
-    digests = [sha256(path) for path in model.files]
+    try:
+        digests = [sha256(path) for path in model.files]
+    except OSError as error:  # a disk that fails, or a file that is another user's
+        raise ModelError(
+            f"cannot read the model: {error.strerror or error}",
+            where=str(error.filename or ""),
+            hint="copy the model again, or ask for leave to read it",
+        ) from error
     return digests[0] if len(digests) == 1 else hashlib.sha256("\n".join(digests).encode()).hexdigest()
+
+
+def _written(step: Step) -> str:
+    """The journal's name for a graph that is written and not yet checked."""
+    return f"{step.name}, written"
+
+
+def _done_before(needs: Estimate, steps: Sequence[Step], work: WorkFolder) -> float:
+    """Seconds of work that an earlier start has done."""
+    written = [step for step in steps if work.done(_written(step)) is not None]
+    unread = {step.part for step in steps} - {step.part for step in steps if step not in written}
+    return (
+        sum(needs.reading[part] for part in unread)
+        + sum(needs.writing[step.name] for step in written)
+        + sum(needs.checking[step.name] for step in steps if work.done(step.name) is not None)
+        + (needs.calibrating if work.done(CALIBRATED) is not None else 0.0)
+    )
 
 
 def _write_graphs(
     model: Source,
     facts: Facts,
     steps: Sequence[Step],
+    needs: Estimate,
     work: WorkFolder,
     storage: str,
     prompts: Sequence[str],
     force: bool,
-    report: Report,
+    report: Progress,
 ) -> list[Exported]:
+    """Make and check the graphs, part by part: the network is gone before ONNX Runtime needs as much memory again."""
     for part in parts(facts):
         todo = [step for step in steps if step.part == part]
         if any(step.precision == STATIC for step in todo) and work.done(CALIBRATED) is None:
+            report.begin("calibrating", needs.calibrating)
             _calibrate(model, facts, work, prompts, report)
-        if any(work.done(step.name) is None for step in todo):
-            _write_part(part, model.network(part), facts, todo, work, storage, force, report)
-            gc.collect()  # the next network may need all the memory that this one had
+        if any(work.done(_written(step)) is None for step in todo):
+            report.begin(f"reading {part}", needs.reading[part])
+            _write_part(part, model.network(part), facts, todo, needs.writing, work, storage, report)
+            gc.collect()
+        for step in todo:
+            if (done := work.done(step.name)) is None:
+                report.begin(f"checking {step.name}", needs.checking[step.name])
+                done = _measure(step, work, report)
+            _check(step, done, force)
+            work.keep(done)
     return [Exported(step, done) for step in steps if (done := work.done(step.name)) is not None]
 
 
-def _calibrate(model: Source, facts: Facts, work: WorkFolder, prompts: Sequence[str], report: Report) -> None:
+def _calibrate(model: Source, facts: Facts, work: WorkFolder, prompts: Sequence[str], report: Progress) -> None:
     """See what goes through the denoiser while it draws the prompts, and write the ranges beside where its graphs will
     be."""
     size = min(facts.width, facts.height, LARGEST_SIDE) // 64 * 64
@@ -154,55 +222,85 @@ def _write_part(
     network: nn.Module,
     facts: Facts,
     todo: Sequence[Step],
+    seconds: Mapping[str, float],
     work: WorkFolder,
     storage: str,
-    force: bool,
-    report: Report,
+    report: Progress,
 ) -> None:
     made = {component.name: component for component in _components(part, network, facts)}
-    references = {name: _reference(component, work) for name, component in made.items()}  # before anything is rounded
+    for component in made.values():  # before anything is rounded
+        _write_reference(component, work)
     if part in TEXT_PARTS and work.done(f"{part}, tokens") is None:
         table = text_model(network).embeddings.token_embedding.weight.detach().numpy()  # type: ignore[arg-type]
-        np.save(work.files / token_table(part), table.astype(np.float16 if storage == "fp16" else np.float32))
+        _write_table(work.files / token_table(part), table.astype(np.float16 if storage == "fp16" else np.float32))
         work.finish(f"{part}, tokens", [token_table(part)])
     for step in todo:
-        if work.done(step.name) is None:
-            _write_step(step, made[step.component], references[step.component], work, force, report)
+        if work.done(_written(step)) is None:
+            report.begin(f"writing {step.name}", seconds[step.name])
+            _write_step(step, made[step.component], work)
 
 
-def _reference(component: Component, work: WorkFolder) -> Reference:
-    """What torch gives with the weights as they are in the source."""
+def _write_table(path: Path, table: NDArray[np.generic]) -> None:
+    """As numpy.save does, whose error for a full disk does not say so."""
+    path.parent.mkdir(exist_ok=True)
+    with path.open("wb") as file:
+        np.lib.format.write_array_header_1_0(file, np.lib.format.header_data_from_array_1_0(table))
+        file.write(np.ascontiguousarray(table).data)
+
+
+def _write_reference(component: Component, work: WorkFolder) -> None:
+    """Write what torch gives with the weights as they are in the source."""
     name, step = reference_file(component.name), f"{component.name}, reference"
-    path = work.files / name
     if work.done(step) is None:
+        path = work.files / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(reference_of(component).encode())
-        (work.files / component.name).mkdir(exist_ok=True)
         work.finish(step, [name])
-    return read_reference(path)
 
 
-def _write_step(
-    step: Step, component: Component, reference: Reference, work: WorkFolder, force: bool, report: Report
-) -> None:
-    path = work.files / step.file
-    files = write_component(step, component, path)
-    error, seconds = compare(path, reference, component, step.precision)
-    if step.precision == "fp32" and step.storage == "fp16":  # but for the rounding, the graph must be fp32's
-        _round_to_half(component)
-        graph_error, _ = compare(path, reference_of(component), component, step.precision)
+def _write_step(step: Step, component: Component, work: WorkFolder) -> None:
+    files = write_component(step, component, work.files / step.file)
+    if _is_rounded(step):
+        round_to_half(component)
+        _rounded_reference(step, work).write_bytes(reference_of(component).encode())
+    names = [file.relative_to(work.files).as_posix() for file in files]
+    inputs, outputs = ({n: list(d) for n, d in dims.items()} for dims in (component.inputs, component.outputs))
+    work.finish(_written(step), names, inputs=inputs, outputs=outputs)
+
+
+def _is_rounded(step: Step) -> bool:
+    """Whether a graph computes in fp32 with weights that are stored in fp16."""
+    return step.precision == "fp32" and step.storage == "fp16"
+
+
+def _rounded_reference(step: Step, work: WorkFolder) -> Path:
+    """Where it lies until the check what torch gives with rounded weights; no part of the bundle."""
+    return work.root / f"{step.component}.rounded.safetensors"
+
+
+def _measure(step: Step, work: WorkFolder, report: Progress) -> Done:
+    """What is known of a written graph, and its error and seconds."""
+    made, path = work.done(_written(step)), work.files / step.file
+    assert made is not None, "a graph is checked after it was written"
+    reference = read_reference(work.files / reference_file(step.component))
+    error, seconds = compare(path, reference, made.inputs, step)
+    if _is_rounded(step):  # but for the rounding, the graph must be fp32's
+        graph_error, _ = compare(path, read_reference(_rounded_reference(step, work)), made.inputs, step)
         error = error if graph_error <= ALLOWED["fp32"] else float("inf")
-    size = sum(file.stat().st_size for file in files) / 1e6
+    done = replace(made, step=step.name, error=error, seconds=seconds)
+    size = sum(bytes_ for bytes_, _ in done.files.values()) / 1e6
     report(f"{step.name}: {size:.1f} MB, {error:.1e} from torch, {seconds:.2f} s a call at 256 x 256")
-    if not error <= step.allowed and not force:
+    return done
+
+
+def _check(step: Step, done: Done, force: bool) -> None:
+    """ModelError for a graph that differs from torch by more than it may, also for one that an earlier start made."""
+    if not done.error <= step.allowed and not force:
         raise ModelError(
-            f"the exported {step.component} differs from torch by {error:.1e}, {step.precision} may by "
+            f"the exported {step.component} differs from torch by {done.error:.1e}, {step.precision} may by "
             f"{step.allowed:.0e}",
             hint="write it all the same with --force, and compare pictures; please report it with the model's name",
         )
-    names = [file.relative_to(work.files).as_posix() for file in files]
-    inputs, outputs = ({n: list(d) for n, d in dims.items()} for dims in (component.inputs, component.outputs))
-    work.finish(step.name, names, error=error, seconds=seconds, inputs=inputs, outputs=outputs)
 
 
 def write_component(step: Step, component: Component, path: Path) -> list[Path]:
@@ -218,7 +316,7 @@ def write_component(step: Step, component: Component, path: Path) -> list[Path]:
     if step.precision == "fp16":
         return write_graph(in_half(component), path, "native")
     if step.storage == "fp16":
-        _check_half(component)
+        check_half(component)
     return write_graph(component, path, "fp16" if step.storage == "fp16" else "fp32")
 
 
@@ -234,51 +332,8 @@ def _components(part: str, network: nn.Module, facts: Facts) -> Iterator[Compone
         yield components.text_encoder(network, part)  # type: ignore[arg-type]
 
 
-def _check_half(component: Component) -> None:
-    """ModelError for a weight that half precision cannot hold."""
-    for name, value in component.module.named_parameters():
-        if not torch.isfinite(value.half()).all():
-            raise ModelError(
-                f"{component.name}: {name.removeprefix('network.')} has values beyond half precision's 65504",
-                hint="export with storage fp32",
-            )
-
-
-@torch.no_grad()
-def _round_to_half(component: Component) -> None:
-    """Make the network hold what the file holds; of a part, the graphs that need it unrounded are made before."""
-    for value in component.module.parameters():
-        value.copy_(value.half().float())
-
-
 def _write_tokenizer(folder: Path, tokenizer: Tokenizer) -> None:
     folder.mkdir(exist_ok=True)
     vocabulary = json.dumps(tokenizer.vocabulary, ensure_ascii=False, separators=(",", ":"))
     (folder / "vocab.json").write_text(vocabulary + "\n", encoding="utf-8")
     (folder / "merges.txt").write_text("\n".join(["#version: 0.2", *tokenizer.merges]) + "\n", encoding="utf-8")
-
-
-def _recover(bundle: Path) -> None:
-    """Put back the older bundle that an export killed at its very end had moved aside."""
-    old = _aside(bundle)
-    if old.exists() and not bundle.exists():
-        old.rename(bundle)
-
-
-def _aside(bundle: Path) -> Path:
-    return bundle.with_name(f".{bundle.name}.old")
-
-
-def _replace(finished: Path, bundle: Path) -> None:
-    """Put the finished folder in its place; an older bundle is moved away first and removed last."""
-    old = _aside(bundle)
-    shutil.rmtree(old, ignore_errors=True)
-    if bundle.exists():
-        bundle.rename(old)
-    try:
-        finished.rename(bundle)
-    except OSError:
-        if old.exists():
-            old.rename(bundle)
-        raise
-    shutil.rmtree(old, ignore_errors=True)

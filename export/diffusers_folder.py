@@ -1,6 +1,7 @@
 """A Diffusers folder of a Stable Diffusion model, read and checked: everything that is wrong is a ModelError, never a
 traceback."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -82,14 +83,22 @@ class DiffusersFolder:
         below = [path for name in names for path in sorted((self.folder / name).glob("*")) if path.is_file()]
         return (self.folder / INDEX, *below)
 
+    def shapes(self, part: str) -> Mapping[str, tuple[int, ...]]:
+        """From the configurations, which say what is loaded: weights may lie in several files, or there twice."""
+        kind = self._kind(part)
+        network = self._empty(kind, part) if part in (UNET, VAE) else self._empty_text(kind, part)
+        return {name: tuple(value.shape) for name, value in network.named_parameters()}
+
     def network(self, part: str) -> nn.Module:
         """A network with all its weights."""
-        if part == UNET:
-            return self._load(UNet2DConditionModel, part)
-        if part == VAE:
-            return self._load(AutoencoderKL, part)
+        return self._load(self._kind(part), part)
+
+    def _kind(self, part: str) -> Any:
+        """The class of a network."""
+        if part in (UNET, VAE):
+            return UNet2DConditionModel if part == UNET else AutoencoderKL
         facts = next(text for text in self.facts.texts if text.component == part)
-        return self._load(CLIPTextModel if facts.projection is None else CLIPTextModelWithProjection, part)
+        return CLIPTextModel if facts.projection is None else CLIPTextModelWithProjection
 
     def _has(self, part: str) -> bool:
         """Whether the index names a class for a part, and not null."""
@@ -159,12 +168,20 @@ class DiffusersFolder:
 
     def _config(self, kind: Any, part: str) -> Any:
         """All settings of a network, the defaults included."""
+        return self._empty(kind, part).config
+
+    def _empty(self, kind: Any, part: str) -> Any:
+        """A network without its weights."""
         content = read_json(self.folder / part / "config.json", _COPY)
         try:
             with init_empty_weights():
-                return kind.from_config(content).config
+                return kind.from_config(content)
         except Exception as error:
             raise _unloadable(part, self.folder / part, error) from error
+
+    def _empty_text(self, kind: Any, part: str) -> Any:
+        with init_empty_weights():
+            return kind(self._text_config(part))
 
     def _load(self, kind: Any, part: str) -> Any:
         folder = self.folder / part

@@ -2,8 +2,10 @@
 
 from dataclasses import replace
 
+import torch
 from torch import Tensor, nn
 
+from onnxflow.errors import ModelError
 from onnxflow.export.components import Component
 
 INNER = "inner."  # before the names of the weights, since the module is wrapped once more
@@ -32,3 +34,20 @@ class Half(nn.Module):
 def in_half(component: Component) -> Component:
     """The component in half precision; its network is rounded in place."""
     return replace(component, module=Half(component.module, tuple(component.examples)).eval())
+
+
+def check_half(component: Component) -> None:
+    """ModelError for a weight that half precision cannot hold."""
+    for name, value in component.module.named_parameters():
+        if not torch.isfinite(value.half()).all():
+            raise ModelError(
+                f"{component.name}: {name.removeprefix('network.')} has values beyond half precision's 65504",
+                hint="export with storage fp32",
+            )
+
+
+@torch.no_grad()
+def round_to_half(component: Component) -> None:
+    """Make the network hold what the file holds; of a part, the graphs that need it unrounded are made before."""
+    for value in component.module.parameters():
+        value.copy_(value.half().float())

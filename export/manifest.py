@@ -45,10 +45,12 @@ def tokenizer_folder(part: str) -> str:
     return part.replace("text_encoder", "tokenizer")
 
 
-def write_manifest(bundle: Path, facts: Facts, exported: Sequence[Exported], source: str) -> None:
-    """Write the manifest of a folder that is otherwise complete; `source` is the SHA-256 of what it was made of.
+def write_manifest(path: Path, bundle: Path, facts: Facts, exported: Sequence[Exported], source: str) -> None:
+    """Write to `path`, which lies outside, the manifest of a folder that is otherwise complete; `source` is the SHA-256
+    of what it was made of.
 
-    But for the seconds, the same folder gives the same bytes.
+    The same folder gives the same bytes, but for what was measured: "seconds", and "verdict" where it says that a graph
+    is slower than fp32.
     """
     names = dict.fromkeys(one.step.component for one in exported)
     content = {
@@ -65,7 +67,7 @@ def write_manifest(bundle: Path, facts: Facts, exported: Sequence[Exported], sou
         "files": _files(bundle),
         "tools": {"python": platform.python_version(), **{tool: version(tool) for tool in TOOLS}},
     }
-    (bundle / FILE_NAME).write_text(json.dumps(content, indent=2, sort_keys=True) + "\n", encoding="utf-8")
+    path.write_text(json.dumps(content, indent=2, sort_keys=True) + "\n", encoding="utf-8")
 
 
 def _text(text: TextFacts) -> Mapping[str, object]:

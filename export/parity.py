@@ -2,6 +2,7 @@
 
 import statistics
 import time
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,9 +12,11 @@ from numpy.typing import NDArray
 
 from onnxflow.cancel import CancelToken
 from onnxflow.export.components import Component
+from onnxflow.export.steps import Step
 from onnxflow.models.reference import Reference
 from onnxflow.providers.session import CPU, SessionKey, load_graph
 
+Dims = Mapping[str, Sequence[str | int]]
 CALLS = 3  # timed ones, after one that is not
 
 
@@ -46,13 +49,14 @@ def reference_of(component: Component) -> Reference:
     )
 
 
-def compare(path: Path, reference: Reference, component: Component, precision: str) -> tuple[float, float]:
-    """The error of a graph relative to the reference, and the median seconds of a call of an ordinary size."""
+def compare(path: Path, reference: Reference, inputs: Dims, step: Step) -> tuple[float, float]:
+    """The error of a graph relative to the reference, and the median seconds of a call of an ordinary size; `inputs`
+    are its inputs with the names of their axes. No network is needed."""
     cancel = CancelToken()
-    graph = load_graph(_OneGraph(path), SessionKey("", component.name, precision, CPU), cancel)
+    graph = load_graph(_OneGraph(path), SessionKey("", step.component, step.precision, CPU), cancel)
     try:
         error = reference.error(graph.run(reference.inputs, cancel))
-        feeds = _ordinary(component)
+        feeds = _ordinary(reference, inputs)
         seconds = []
         for _ in range(CALLS):
             started = time.perf_counter()
@@ -63,14 +67,14 @@ def compare(path: Path, reference: Reference, component: Component, precision: s
     return error, statistics.median(seconds)
 
 
-def _ordinary(component: Component) -> dict[str, NDArray[np.generic]]:
+def _ordinary(reference: Reference, inputs: Dims) -> dict[str, NDArray[np.generic]]:
     """Inputs for a picture of 256 x 256 pixels, two at a time as guidance needs them, of a prompt of one chunk."""
     sizes = {"batch": 2, "tokens": 77, "height": 32, "width": 32, "image_height": 256, "image_width": 256}
     rng = np.random.default_rng(1)
     feeds: dict[str, NDArray[np.generic]] = {}
-    for name, dims in component.inputs.items():
+    for name, dims in inputs.items():
         shape = [dim if isinstance(dim, int) else sizes.get(dim, 1) for dim in dims]
-        if component.examples[name].is_floating_point():
+        if reference.inputs[name].dtype.kind == "f":
             feeds[name] = rng.standard_normal(shape).astype(np.float32)
         else:
             feeds[name] = np.full(shape, 5, np.int64)

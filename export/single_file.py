@@ -1,6 +1,7 @@
 """One .safetensors file in the original layout, read into Diffusers' networks: all offline, nothing guessed that the
 tensors or their metadata say."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -70,23 +71,35 @@ class SingleFile:
         """The file."""
         return (self.path,)
 
+    def shapes(self, part: str) -> Mapping[str, tuple[int, ...]]:
+        """From the file's header."""
+        return {name: place.shape for name, place in self._places(part).items()}
+
     def network(self, part: str) -> nn.Module:
         """A network with all its weights."""
         found = self.checkpoint
         network: Any
         with init_empty_weights():
             if part == UNET:
-                network, places = UNet2DConditionModel(**unet_config(found.unet, found.family)), found.unet_places
+                network = UNet2DConditionModel(**unet_config(found.unet, found.family))
             elif part == VAE:
-                network, places = AutoencoderKL(**vae_config(found.vae, found.family)), found.vae_places
+                network = AutoencoderKL(**vae_config(found.vae, found.family))
             else:
-                text = next(text for text in found.text if text.component == part)
-                network, places = _text_network(text), text.places
+                network = _text_network(self._text(part))
         inner = "text_model." if isinstance(network, CLIPTextModelWithProjection) else ""
-        for name, place in places.items():
+        for name, place in self._places(part).items():
             self._put(network, name if name.startswith("text_projection") else inner + name, place)
         check_weights(network, part, str(self.path))
         return network.float().eval()  # type: ignore[no-any-return]
+
+    def _text(self, part: str) -> TextNetwork:
+        return next(text for text in self.checkpoint.text if text.component == part)
+
+    def _places(self, part: str) -> Mapping[str, Place]:
+        """Where a network's weights lie."""
+        if part == UNET:
+            return self.checkpoint.unet_places
+        return self.checkpoint.vae_places if part == VAE else self._text(part).places
 
     def _put(self, network: nn.Module, name: str, place: Place) -> None:
         module, _, attribute = name.rpartition(".")

@@ -3,6 +3,7 @@
 A source is a Diffusers folder (diffusers_folder.py) or one file in the original layout (single_file.py).
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -76,6 +77,10 @@ class Source(Protocol):
     @property
     def files(self) -> tuple[Path, ...]:
         """Everything that an export depends on."""
+        ...
+
+    def shapes(self, part: str) -> Mapping[str, tuple[int, ...]]:
+        """The weights of one network by name, without a look at them."""
         ...
 
     def network(self, part: str) -> nn.Module:

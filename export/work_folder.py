@@ -9,11 +9,13 @@ import json
 import os
 import shutil
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 from onnxflow.errors import UsageError
+from onnxflow.models.manifest import FILE_NAME
 
 _JOURNAL, _KEY = "journal.jsonl", "export.json"
 
@@ -31,16 +33,24 @@ class Done:
     outputs: dict[str, list[str | int]] = field(default_factory=dict)
 
 
+def part_folder(bundle: Path) -> Path:
+    """Where the export of a bundle is made."""
+    return bundle.with_name(f".{bundle.name}.part")
+
+
 class WorkFolder:
-    """The folder of one export; `files` below it becomes the bundle."""
+    """The folder of one export; `files` below it becomes the bundle, with the manifest that is written beside it."""
 
     def __init__(self, bundle: Path, key: dict[str, Any], *, resume: bool, report: Callable[[str], None]) -> None:
         """Begin an export, or go on with the one that was left; UsageError when that one was of something else."""
-        self.root = bundle.with_name(f".{bundle.name}.part")
+        self.root = part_folder(bundle)
         self.files = self.root / "files"
+        self.manifest = self.root / FILE_NAME
         self._done: dict[str, Done] = {}
+        self._made = [folder for folder in self.root.parents if not folder.exists()]
         text = json.dumps(key, sort_keys=True)
-        if resume and (self.root / _KEY).is_file():
+        # With a manifest the files are a bundle: the finished one, or the older one that it was exchanged for.
+        if resume and (self.root / _KEY).is_file() and not (self.files / FILE_NAME).exists():
             if (self.root / _KEY).read_text(encoding="utf-8") != text:
                 raise UsageError(
                     "the unfinished export is of another source, or with other options or tools",
@@ -50,10 +60,14 @@ class WorkFolder:
             self._done = {done.step: done for done in self._read() if self._is_whole(done)}
             (self.root / _JOURNAL).write_text("".join(_line(done) for done in self._done.values()), encoding="utf-8")
             report(f"goes on: {len(self._done)} steps are done")
-        else:
+            return
+        try:
             shutil.rmtree(self.root, ignore_errors=True)
             self.files.mkdir(parents=True)
             (self.root / _KEY).write_text(text, encoding="utf-8")
+        except OSError:
+            self.remove()
+            raise
 
     def done(self, step: str) -> Done | None:
         """What is known of a step that is finished."""
@@ -63,16 +77,25 @@ class WorkFolder:
         """Note that a step is finished, whose files are in place, and what is known of its graph."""
         files = {name: (path.stat().st_size, sha256(path)) for name in names for path in [self.files / name]}
         done = Done(step, files, **facts)
+        self.keep(done)
+        return done
+
+    def keep(self, done: Done) -> None:
+        """Note what is known of a finished step, unless that is noted."""
+        if self._done.get(done.step) == done:
+            return
         with (self.root / _JOURNAL).open("a", encoding="utf-8") as journal:
             journal.write(_line(done))
             journal.flush()
             os.fsync(journal.fileno())
-        self._done[step] = done
-        return done
+        self._done[done.step] = done
 
     def remove(self) -> None:
-        """Leave nothing behind."""
+        """Leave nothing behind, neither folders that were made to hold this one."""
         shutil.rmtree(self.root, ignore_errors=True)
+        for folder in self._made:
+            with suppress(OSError):  # the bundle is in it
+                folder.rmdir()
 
     def _read(self) -> list[Done]:
         path = self.root / _JOURNAL

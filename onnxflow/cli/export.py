@@ -34,17 +34,23 @@ def export(
     prompts: Annotated[
         Path | None, typer.Option(metavar="FILE", help="What int8-static is calibrated on: one prompt a line.")
     ] = None,
-    resume: Annotated[bool, typer.Option("--resume", help="Go on with an export that was killed.")] = False,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on with an export that was killed or stopped.")] = False,
     force: Annotated[
-        bool, typer.Option("--force", help="Write graphs that differ too much from PyTorch all the same.")
+        bool,
+        typer.Option(
+            "--force",
+            help="Write graphs that differ too much from PyTorch all the same, and begin when memory seems too small.",
+        ),
     ] = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress.")] = False,
 ) -> None:
     """Turn a Stable Diffusion model (1.x, 2.x, XL, its refiner) into an ONNX bundle that `onnxflow run` reads. PyTorch
     is needed here only."""
     import importlib.util
+    import sys
 
-    from onnxflow.errors import UsageError
+    from onnxflow.cli.export_progress import open_export_progress
+    from onnxflow.errors import Cancelled, UsageError
 
     missing = [
         name for name in ("torch", "diffusers", "transformers", "onnx") if importlib.util.find_spec(name) is None
@@ -54,23 +60,24 @@ def export(
             f"exporting needs {', '.join(missing)}, not installed here",
             hint="make an environment of its own for it, as the README says under 'Where models go'",
         )
-    from onnxflow.export.bundle import export_bundle
-    from onnxflow.export.calibration import PROMPTS, read_prompts
+    try:
+        from onnxflow.export.bundle import export_bundle
+        from onnxflow.export.calibration import PROMPTS, read_prompts
 
-    def report(line: str) -> None:
-        if not quiet:
-            typer.echo(line, err=True)
-
-    made = export_bundle(
-        source,
-        output,
-        storage=storage,
-        precisions=precision or ["fp32"],
-        prompts=read_prompts(prompts) if prompts else PROMPTS,
-        resume=resume,
-        force=force,
-        report=report,
-    )
+        with open_export_progress(quiet=quiet, stream=sys.stderr) as shown:
+            made = export_bundle(
+                source,
+                output,
+                storage=storage,
+                precisions=precision or ["fp32"],
+                prompts=read_prompts(prompts) if prompts else PROMPTS,
+                resume=resume,
+                force=force,
+                report=shown.say,
+                progress=shown.show,
+            )
+    except KeyboardInterrupt:
+        raise Cancelled(hint="the same command with --resume goes on with what is done") from None
     if not quiet:
         print_table(made)
     print(output)

@@ -18,8 +18,8 @@ def main() -> None:
     try:
         app()
         sys.stdout.flush()
-    except Cancelled:
-        _leave("cancelled", Cancelled.exit_code)
+    except Cancelled as cancelled:
+        _leave(cancelled.render(), Cancelled.exit_code)
     except KeyboardInterrupt:
         # A second Ctrl-C, while a network runs or loads: without its threads' consent.
         _leave("cancelled", Cancelled.exit_code)

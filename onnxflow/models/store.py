@@ -48,7 +48,8 @@ class ModelStore:
 
     A bundle's name is its path below ``checkpoints`` with forward slashes; ``NAME@VARIANT`` is the bundle NAME with its
     components in that variant where they have it, unless a bundle is called just that. Links in these folders are
-    followed: the user made them. Names come from workflows: none is looked up that would leave ``checkpoints``. Nothing
+    followed: the user made them. Names come from workflows: none is looked up that would leave ``checkpoints``. What
+    has a part that begins with a dot is no model: an export or a removal that was killed leaves such folders. Nothing
     is cached: a model put there while the program runs is found at the next question.
     """
 
@@ -160,7 +161,7 @@ class ModelStore:
 
     def _folder(self, name: str) -> Path | None:
         """The bundle of exactly this plain name: the user's before the embedded one."""
-        if not file_guard.is_plain(name):
+        if not file_guard.is_plain(name) or any(part.startswith(".") for part in name.split("/")):
             return None
         for root in self.roots:
             folder = root / "checkpoints" / name
@@ -194,7 +195,8 @@ def _bundles(folder: Path) -> Iterator[str]:
         try:
             status = current.stat()
             with os.scandir(current) as entries:
-                below = sorted((entry.name, entry.is_symlink()) for entry in entries if os.path.isdir(entry.path))
+                shown = (entry for entry in entries if not entry.name.startswith("."))
+                below = sorted((entry.name, entry.is_symlink()) for entry in shown if os.path.isdir(entry.path))
         except OSError:
             continue  # not there, not ours to read, or a loop of links
         if (status.st_dev, status.st_ino) in visited:

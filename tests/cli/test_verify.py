@@ -8,6 +8,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from onnxflow.models.store import embedded_folder
 
 
@@ -28,6 +30,31 @@ def test_the_embedded_model_computes_what_pytorch_computed() -> None:
         "vae_encoder, fp32",
     ]  # fmt: skip
     assert verify(embedded_folder(), "--quiet").stdout == ""
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "text_encoder/model.int8.onnx", "text_encoder/token_embedding.npy", "tokenizer/merges.txt",
+        "reference/unet.safetensors",
+    ],
+)  # fmt: skip
+def test_a_missing_or_altered_file_is_named(tmp_path: Path, name: str) -> None:
+    path = Path(shutil.copytree(embedded_folder(), tmp_path / "mine")) / name
+    content = path.read_bytes()
+    for changed, said in (
+        (None, f"the model's file {name} is missing"),
+        (content[:-1], f"the model's file {name} has {len(content) - 1:,} bytes, the manifest says {len(content):,}"),
+        (content[:-1] + bytes([content[-1] ^ 1]), f"the model's {name} was altered"),
+    ):
+        path.unlink(missing_ok=True)
+        if changed is not None:
+            path.write_bytes(changed)
+        done = verify(tmp_path / "mine")
+        assert done.returncode == 1
+        assert said in done.stderr
+        assert f"  in: {tmp_path / 'mine'}" in done.stderr
+        assert "Traceback" not in done.stderr and "all files" not in done.stdout
 
 
 def test_an_altered_file_and_a_folder_that_is_none_are_said(tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ from onnxflow.export import components
 from onnxflow.export.attention import FusedProcessor
 from onnxflow.export.components import Component, residual_shapes
 from onnxflow.export.half import in_half
-from onnxflow.export.trace import write_graph
+from onnxflow.export.trace import SMALL, write_graph
 
 
 def load(kind: type, folder: Path) -> "torch.nn.Module":
@@ -167,8 +167,9 @@ def test_large_weights_lie_in_a_file_beside_the_graph(random_model: Path, tmp_pa
     expected = session(component, tmp_path / "inline.onnx")
     write_graph(component, tmp_path / "large" / "model.onnx", "fp32", inline_limit=1000)
     stored = onnx.load(tmp_path / "large" / "model.onnx", load_external_data=False).graph.initializer
-    assert {tensor.data_location for tensor in stored} == {onnx.TensorProto.EXTERNAL}
-    assert not any(tensor.raw_data for tensor in stored)
+    outside = [tensor for tensor in stored if tensor.data_location == onnx.TensorProto.EXTERNAL]
+    assert len(outside) > 20 and not any(tensor.raw_data for tensor in outside)
+    assert max(len(tensor.raw_data) for tensor in stored) < SMALL
     graph = onnxruntime.InferenceSession(str(tmp_path / "large" / "model.onnx"), providers=["CPUExecutionProvider"])
     latent = np.random.default_rng(0).normal(size=(1, 4, 6, 5)).astype(np.float32)
     np.testing.assert_array_equal(graph.run(None, {"latent": latent})[0], expected.run(None, {"latent": latent})[0])

@@ -8,8 +8,11 @@ torch = pytest.importorskip("torch")
 import onnx
 from diffusers import UNet2DConditionModel
 from onnx import helper
+from onnxruntime import InferenceSession
 
 from onnxflow.export import components
+from onnxflow.export.components import Component
+from onnxflow.export.dynamic_int8 import write_quantized
 from onnxflow.export.trace import _shorten_names, write_graph
 
 
@@ -40,3 +43,16 @@ def test_an_exported_graph_has_no_other_names(random_model: Path, tmp_path: Path
     known = {*between, *named, *network.state_dict(), *(value.name for value in graph.input)}
     assert {name for node in graph.node for name in node.input if name} <= known
     assert not any(attribute.HasField("g") for node in graph.node for attribute in node.attribute)
+
+
+def test_a_quantised_convolution_loads_with_its_weights_in_a_file_of_their_own(tmp_path: Path) -> None:
+    convolution = torch.nn.Conv2d(128, 256, 3, padding=1).eval()
+    sample = torch.ones(1, 128, 4, 4)
+    axes = {"in": ("batch", 128, "height", "width"), "out": ("batch", 256, "height", "width")}
+    made = Component("large", convolution, {"in": sample}, {"in": axes["in"]}, {"out": axes["out"]})
+    files = write_quantized(made, tmp_path / "large.onnx", inline_limit=100)
+    assert [file.name for file in files] == ["large.onnx", "large.bin"]
+    session = InferenceSession(str(files[0]), providers=["CPUExecutionProvider"])  # reads Pad's edges from the graph
+    (given,) = session.run(None, {"in": sample.numpy()})
+    wanted = convolution(sample)
+    assert float((torch.from_numpy(given) - wanted).abs().max()) < 0.02 * float(wanted.detach().abs().max())

@@ -194,3 +194,12 @@ def test_a_checkpoint_file_is_answered_with_how_to_export_it(tmp_path: Path) -> 
     assert f"`onnxflow export {folder / 'mine.safetensors'} -o {folder / 'mine'}`" in refusal(store, "mine.safetensors")
     assert "convert it to .safetensors first" in refusal(store, "old.ckpt")
     assert f"`onnxflow export FILE.safetensors -o {folder / 'old'}`" in refusal(store, "old.ckpt")
+
+
+def test_hidden_folders_hold_no_models(tmp_path: Path) -> None:
+    write(tmp_path / "checkpoints" / "mine")
+    for hidden in (".mine.part/files", ".mine.old", "sd/.mine.77.removed"):
+        write(tmp_path / "checkpoints" / hidden)
+    store = ModelStore((tmp_path,))
+    assert [entry.name for entry in store.entries()] == [EMBEDDED_NAME, "mine"]
+    assert store.resolve(".mine.old") is store.resolve(".mine.part/files") is None
