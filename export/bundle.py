@@ -4,7 +4,7 @@ import errno
 import gc
 import hashlib
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
@@ -14,10 +14,9 @@ from numpy.typing import NDArray
 from torch import nn
 
 from onnxflow.errors import MemoryLimitError, ModelError, OnnxflowError, OutputError, UsageError
-from onnxflow.export import components
-from onnxflow.export.calibration import LARGEST_SIDE, PROMPTS, STEPS, calibrate, read_calibration
-from onnxflow.export.components import Component, text_model
-from onnxflow.export.denoising import draw, encode
+from onnxflow.export.calibration import PROMPTS, read_calibration
+from onnxflow.export.components import Component, components_of, text_model
+from onnxflow.export.denoising import calibrate_denoiser
 from onnxflow.export.dynamic_int8 import write_quantized
 from onnxflow.export.estimate import Estimate, estimate
 from onnxflow.export.half import check_half, in_half, round_to_half
@@ -27,7 +26,7 @@ from onnxflow.export.parity import compare, reference_of
 from onnxflow.export.progress import Progress, Say, Show
 from onnxflow.export.replacement import put_in_place, recover
 from onnxflow.export.room import bytes_below, check_room
-from onnxflow.export.source import TEXT_PARTS, UNET, VAE, Facts, Source, parts
+from onnxflow.export.source import TEXT_PARTS, UNET, Facts, Source, parts
 from onnxflow.export.static_int8 import write_static
 from onnxflow.export.steps import ALLOWED, STATIC, Step, check_options, plan
 from onnxflow.export.tokenizer import Tokenizer
@@ -180,7 +179,7 @@ def _write_graphs(
         todo = [step for step in steps if step.part == part]
         if any(step.precision == STATIC for step in todo) and work.done(CALIBRATED) is None:
             report.begin("calibrating", needs.calibrating)
-            _calibrate(model, facts, work, prompts, report)
+            _calibrate(model, work, prompts, report)
         if any(work.done(_written(step)) is None for step in todo):
             report.begin(f"reading {part}", needs.reading[part])
             _write_part(part, model.network(part), facts, todo, needs.writing, work, storage, report)
@@ -194,26 +193,13 @@ def _write_graphs(
     return [Exported(step, done) for step in steps if (done := work.done(step.name)) is not None]
 
 
-def _calibrate(model: Source, facts: Facts, work: WorkFolder, prompts: Sequence[str], report: Progress) -> None:
-    """See what goes through the denoiser while it draws the prompts, and write the ranges beside where its graphs will
-    be."""
-    size = min(facts.width, facts.height, LARGEST_SIDE) // 64 * 64
-    report(f"calibrating: {len(prompts)} pictures of {size} x {size} pixels in {STEPS} steps each")
-    negative, *positive = encode(model, ["", *prompts])
-    network = model.network(UNET)
-    (unet,) = _components(UNET, network, facts)
-
-    def drawing(index: int, steps: int) -> Callable[[], object]:
-        return lambda: draw(unet, facts, positive[index], negative, steps, size)
-
-    found = calibrate(network, [drawing(index, STEPS) for index in range(len(prompts))], drawing(0, 3))
+def _calibrate(model: Source, work: WorkFolder, prompts: Sequence[str], report: Progress) -> None:
+    """Write the ranges of the denoiser's layers beside where its graphs will be."""
+    found = calibrate_denoiser(model, prompts, report)
     name = f"{UNET}/{CALIBRATION}"
     (work.files / UNET).mkdir(exist_ok=True)
-    (work.files / name).write_text(found.encode(prompts=list(prompts), steps=STEPS, size=size), encoding="utf-8")
+    (work.files / name).write_text(found.encode(prompts=list(prompts)), encoding="utf-8")
     work.finish(CALIBRATED, [name])
-    sensitive = sum(layer.sensitive for layer in found.layers.values())
-    report(f"calibrated: {len(found.layers)} layers, of which {sensitive} are sensitive and stay in fp16")
-    del network
     gc.collect()
 
 
@@ -227,7 +213,7 @@ def _write_part(
     storage: str,
     report: Progress,
 ) -> None:
-    made = {component.name: component for component in _components(part, network, facts)}
+    made = {component.name: component for component in components_of(part, network, facts)}
     for component in made.values():  # before anything is rounded
         _write_reference(component, work)
     if part in TEXT_PARTS and work.done(f"{part}, tokens") is None:
@@ -318,18 +304,6 @@ def write_component(step: Step, component: Component, path: Path) -> list[Path]:
     if step.storage == "fp16":
         check_half(component)
     return write_graph(component, path, "fp16" if step.storage == "fp16" else "fp32")
-
-
-def _components(part: str, network: nn.Module, facts: Facts) -> Iterator[Component]:
-    """The graphs that are made of a network."""
-    if part == UNET:
-        pooled = facts.texts[-1].projection if facts.family.startswith("sdxl") else None
-        yield components.unet(network, pooled)  # type: ignore[arg-type]
-    elif part == VAE:
-        yield components.vae_encoder(network)  # type: ignore[arg-type]
-        yield components.vae_decoder(network)  # type: ignore[arg-type]
-    else:
-        yield components.text_encoder(network, part)  # type: ignore[arg-type]
 
 
 def _write_tokenizer(folder: Path, tokenizer: Tokenizer) -> None:

@@ -22,8 +22,6 @@ from torch import Tensor, nn
 from onnxflow.errors import UsageError
 from onnxflow.export.int8_weights import KEPT, SMALLEST
 
-STEPS = 8  # of each picture
-LARGEST_SIDE = 512  # pixels: larger pictures take minutes a step, and have the same kind of values
 SAMPLES = 2048  # values taken of each tensor of each call
 SENSITIVE = 0.03  # of the norm of a layer's output
 FRACTIONS = (1.0, 0.95, 0.9, 0.85, 0.8, 0.75, 0.7, 0.6, 0.5, 0.4)

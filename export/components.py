@@ -4,6 +4,7 @@ contract's.
 Every wrapper holds its network as `network`; the weights' names in the graph are the network's own.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import torch
@@ -12,6 +13,7 @@ from torch import Tensor, nn
 from transformers import CLIPTextModel, CLIPTextModelWithProjection
 
 from onnxflow.export.attention import FusedProcessor, attend
+from onnxflow.export.source import UNET, VAE, Facts
 
 Dims = tuple[str | int, ...]
 TOKENS = 9  # of the examples: as few as show that texts and pictures may have any size
@@ -248,3 +250,14 @@ def vae_decoder(network: AutoencoderKL) -> Component:
         {"latent": ("batch", channels, "height", "width")},
         {"image": ("batch", 3, "image_height", "image_width")},
     )
+
+
+def components_of(part: str, network: nn.Module, facts: Facts) -> Iterator[Component]:
+    """The graphs that are made of one of a model's networks."""
+    if part == UNET:
+        yield unet(network, facts.texts[-1].projection if facts.family.startswith("sdxl") else None)
+    elif part == VAE:
+        yield vae_encoder(network)
+        yield vae_decoder(network)
+    else:
+        yield text_encoder(network, part)

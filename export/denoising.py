@@ -1,7 +1,7 @@
 """Real pictures drawn with the networks as they are in PyTorch, to see what goes through a denoiser."""
 
 import gc
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -9,8 +9,9 @@ import torch
 from numpy.typing import NDArray
 
 from onnxflow.export import components
-from onnxflow.export.components import Component, text_model
-from onnxflow.export.source import Facts, Source, TextFacts
+from onnxflow.export.calibration import Calibration, calibrate
+from onnxflow.export.components import Component, components_of, text_model
+from onnxflow.export.source import UNET, Facts, Source, TextFacts
 from onnxflow.sampling import discrete_sampling, ksampler_sigmas, prepare_noise, sample
 from onnxflow.sampling.protocols import Array
 from onnxflow.sampling.told import Tell, told_of_sdxl
@@ -20,6 +21,8 @@ from onnxflow.text.tokenizer import Tokenizer
 from onnxflow.values import Conditioning
 
 SAMPLER, SCHEDULER, CFG = "euler", "normal", 7.0
+STEPS, STEPS_OF_CHECK = 8, 3  # of each picture, and of the one in which errors are measured
+LARGEST_SIDE = 512  # pixels: larger pictures take minutes a step, and have the same kind of values
 
 
 class TorchSession:
@@ -38,6 +41,27 @@ class TorchSession:
 
     def close(self) -> None:
         """Nothing: whoever has the network keeps it."""
+
+
+def calibrate_denoiser(model: Source, prompts: Sequence[str], report: Callable[[str], None]) -> Calibration:
+    """The ranges of a denoiser's layers while it draws each of the prompts.
+
+    ModelError as the source raises; one network at a time is in memory.
+    """
+    facts = model.facts
+    size = min(facts.width, facts.height, LARGEST_SIDE) // 64 * 64
+    report(f"calibrating: {len(prompts)} pictures of {size} x {size} pixels in {STEPS} steps each")
+    negative, *positive = encode(model, ["", *prompts])
+    network = model.network(UNET)
+    (unet,) = components_of(UNET, network, facts)
+
+    def drawing(prompt: Conditioning, steps: int) -> Callable[[], object]:
+        return lambda: draw(unet, facts, prompt, negative, steps, size)
+
+    found = calibrate(network, [drawing(prompt, STEPS) for prompt in positive], drawing(positive[0], STEPS_OF_CHECK))
+    sensitive = sum(layer.sensitive for layer in found.layers.values())
+    report(f"calibrated: {len(found.layers)} layers, of which {sensitive} are sensitive and stay in fp16")
+    return found
 
 
 def encode(model: Source, prompts: Sequence[str]) -> list[Conditioning]:

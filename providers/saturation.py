@@ -7,17 +7,15 @@ ONNX Runtime uses that instruction all the same, and int8 graphs lose what was l
 from __future__ import annotations
 
 from functools import lru_cache
-from pathlib import Path
+from importlib.resources import files
 from typing import Any, Final
 
 import numpy as np
 
-import onnxflow
-
 EXACT_OPTION: Final = ("session.x64quantprecision", "1")
 """Session option that makes signed weights unsigned at loading: exact, and slower where nothing saturates."""
 
-_PROBE = Path(onnxflow.__file__).resolve().parent / "assets" / "probe" / "saturation.onnx"
+_PROBE = files("onnxflow.assets") / "probe" / "saturation.onnx"
 _ROWS = 32  # of the probe's weights, which are all 127
 
 
@@ -30,6 +28,6 @@ def saturates() -> bool:
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 4
     options.intra_op_num_threads = 1
-    session: Any = onnxruntime.InferenceSession(str(_PROBE), sess_options=options, providers=["CPUExecutionProvider"])
+    session: Any = onnxruntime.InferenceSession(_PROBE.read_bytes(), options, providers=["CPUExecutionProvider"])
     found = session.run(None, {"a": np.full((1, _ROWS), 255, np.uint8)})[0]
     return bool((found != 255 * 127 * _ROWS).any())
