@@ -2,7 +2,6 @@
 
 import gc
 import hashlib
-import json
 import shutil
 from collections.abc import Callable, Iterator, Sequence
 from importlib.metadata import version
@@ -22,7 +21,7 @@ from onnxflow.export.open_source import open_source
 from onnxflow.export.parity import compare, reference_of
 from onnxflow.export.source import TEXT_PARTS, UNET, VAE, Facts, Source, parts
 from onnxflow.export.steps import ALLOWED, Step, check_options, plan
-from onnxflow.export.tokenizer import Tokenizer
+from onnxflow.export.tokenizer import write_tokenizer
 from onnxflow.export.trace import write_graph
 from onnxflow.export.work_folder import WorkFolder, sha256
 from onnxflow.models.reference import Reference, read_reference, reference_file
@@ -68,7 +67,7 @@ def export_bundle(
         try:
             exported = _write_graphs(model, facts, steps, work, storage, force, report)
             for text in facts.texts:
-                _write_tokenizer(work.files / tokenizer_folder(text.component), text.tokenizer)
+                write_tokenizer(work.files / tokenizer_folder(text.component), text.tokenizer)
             write_manifest(work.files, facts, exported, digest)
             _replace(work.files, bundle)
         except (OnnxflowError, OSError):
@@ -206,13 +205,6 @@ def _round_to_half(component: Component) -> None:
     """Make the network hold what the file holds; of a part, the graphs that need it unrounded are made before."""
     for value in component.module.parameters():
         value.copy_(value.half().float())
-
-
-def _write_tokenizer(folder: Path, tokenizer: Tokenizer) -> None:
-    folder.mkdir(exist_ok=True)
-    vocabulary = json.dumps(tokenizer.vocabulary, ensure_ascii=False, separators=(",", ":"))
-    (folder / "vocab.json").write_text(vocabulary + "\n", encoding="utf-8")
-    (folder / "merges.txt").write_text("\n".join(["#version: 0.2", *tokenizer.merges]) + "\n", encoding="utf-8")
 
 
 def _recover(bundle: Path) -> None:

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from onnxflow.cancel import CancelToken
 from onnxflow.export.components import Component
+from onnxflow.models.manifest import OWN
 from onnxflow.models.reference import Reference
 from onnxflow.providers.session import CPU, SessionKey, load_graph
 
@@ -22,12 +23,17 @@ class _OneGraph:
     """A model of a single graph file, for the session builder."""
 
     path: Path
+    names: str
     identity: str = ""
     name: str = "export"
 
     def graph(self, component: str, variant: str) -> Path:
         """The file, whatever is asked for."""
         return self.path
+
+    def interface(self, component: str) -> str:
+        """Whose names its inputs and outputs have."""
+        return self.names
 
 
 @torch.no_grad()
@@ -46,10 +52,12 @@ def reference_of(component: Component) -> Reference:
     )
 
 
-def compare(path: Path, reference: Reference, component: Component, precision: str) -> tuple[float, float]:
+def compare(
+    path: Path, reference: Reference, component: Component, precision: str, interface: str = OWN
+) -> tuple[float, float]:
     """The error of a graph relative to the reference, and the median seconds of a call of an ordinary size."""
     cancel = CancelToken()
-    graph = load_graph(_OneGraph(path), SessionKey("", component.name, precision, CPU), cancel)
+    graph = load_graph(_OneGraph(path, interface), SessionKey("", component.name, precision, CPU), cancel)
     try:
         error = reference.error(graph.run(reference.inputs, cancel))
         feeds = _ordinary(component)

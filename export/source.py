@@ -11,24 +11,12 @@ import torch
 from torch import nn
 
 from onnxflow.errors import ModelError
-from onnxflow.export.tokenizer import Tokenizer
+from onnxflow.models.manifest import SamplingConstants
+from onnxflow.models.pipeline.tokenizer import Tokenizer
 
 FAMILIES = ("sd1", "sd2", "sdxl", "sdxl-refiner")
 TEXT_PARTS = ("text_encoder", "text_encoder_2")
 UNET, VAE = "unet", "vae"
-
-
-@dataclass(frozen=True, slots=True)
-class Sampling:
-    """What the network predicts and the noise schedule it was trained with; `zero_snr` says that the schedule was
-    rescaled to end in pure noise (Lin et al. 2024, algorithm 1)."""
-
-    prediction: str
-    schedule: str = "scaled_linear"
-    beta_start: float = 0.00085
-    beta_end: float = 0.012
-    timesteps: int = 1000
-    zero_snr: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +49,7 @@ class Facts:
     latent_channels: int
     latent_scale: float
     in_channels: int
-    sampling: Sampling
+    sampling: SamplingConstants
     texts: tuple[TextFacts, ...]
 
 
