@@ -1,8 +1,6 @@
 """A model to an ONNX bundle: the whole bundle appears at once, or nothing does."""
 
 import gc
-import hashlib
-import shutil
 from collections.abc import Callable, Iterator, Sequence
 from importlib.metadata import version
 from pathlib import Path
@@ -11,19 +9,20 @@ import numpy as np
 import torch
 from torch import nn
 
-from onnxflow.errors import ModelError, OnnxflowError, OutputError, UsageError
+from onnxflow.errors import ModelError, OnnxflowError, OutputError
 from onnxflow.export import components
 from onnxflow.export.components import Component, text_model
 from onnxflow.export.half import in_half
 from onnxflow.export.int8 import write_quantized
-from onnxflow.export.manifest import FILE_NAME, FORMAT, TOOLS, Exported, token_table, tokenizer_folder, write_manifest
+from onnxflow.export.manifest import FORMAT, TOOLS, Exported, token_table, tokenizer_folder, write_manifest
 from onnxflow.export.open_source import open_source
 from onnxflow.export.parity import compare, reference_of
-from onnxflow.export.source import TEXT_PARTS, UNET, VAE, Facts, Source, parts
+from onnxflow.export.source import TEXT_PARTS, UNET, VAE, Facts, Source, digest_of, parts
 from onnxflow.export.steps import ALLOWED, Step, check_options, plan
+from onnxflow.export.target import check_target, recover, replace
 from onnxflow.export.tokenizer import write_tokenizer
 from onnxflow.export.trace import write_graph
-from onnxflow.export.work_folder import WorkFolder, sha256
+from onnxflow.export.work_folder import WorkFolder
 from onnxflow.models.reference import Reference, read_reference, reference_file
 
 Report = Callable[[str], None]
@@ -50,14 +49,14 @@ def export_bundle(
     from torch, OutputError if `bundle` cannot be written; nothing is left then.
     """
     check_options(precisions, storage)
-    _recover(bundle)
-    _check_target(source, bundle)
+    recover(bundle)
+    check_target(source, bundle)
     report(f"reading {source}")
     model = open_source(source)
     facts = model.facts
     steps = plan(parts(facts), facts.family, precisions, storage)
     report(f"{facts.name}: {facts.family}, predicts {facts.sampling.prediction}; {len(steps)} graphs")
-    digest = _source_digest(model)
+    digest = digest_of(model)
     key = {
         "source": digest, "precisions": sorted(set(precisions)), "storage": storage, "force": force, "format": FORMAT,
         "tools": {tool: version(tool) for tool in TOOLS},
@@ -69,7 +68,7 @@ def export_bundle(
             for text in facts.texts:
                 write_tokenizer(work.files / tokenizer_folder(text.component), text.tokenizer)
             write_manifest(work.files, facts, exported, digest)
-            _replace(work.files, bundle)
+            replace(work.files, bundle)
         except (OnnxflowError, OSError):
             work.remove()
             raise
@@ -78,23 +77,6 @@ def export_bundle(
         raise OutputError(f"cannot write the bundle: {error.strerror or error}", where=str(bundle)) from error
     report(f"wrote {bundle}")
     return exported
-
-
-def _check_target(source: Path, bundle: Path) -> None:
-    if bundle.resolve() == source.resolve() or source.resolve() in bundle.resolve().parents:
-        raise UsageError(
-            "the bundle would be written into the model itself", where=str(bundle), hint="choose another folder"
-        )
-    if bundle.exists() and not (bundle / FILE_NAME).is_file() and (not bundle.is_dir() or any(bundle.iterdir())):
-        raise OutputError(
-            "there is something else in the bundle's place", where=str(bundle), hint="choose an empty or new folder"
-        )
-
-
-def _source_digest(model: Source) -> str:
-    """One SHA-256 of the contents of all files that are read, in their order."""
-    digests = [sha256(path) for path in model.files]
-    return digests[0] if len(digests) == 1 else hashlib.sha256("\n".join(digests).encode()).hexdigest()
 
 
 def _write_graphs(
@@ -205,29 +187,3 @@ def _round_to_half(component: Component) -> None:
     """Make the network hold what the file holds; of a part, the graphs that need it unrounded are made before."""
     for value in component.module.parameters():
         value.copy_(value.half().float())
-
-
-def _recover(bundle: Path) -> None:
-    """Put back the older bundle that an export killed at its very end had moved aside."""
-    old = _aside(bundle)
-    if old.exists() and not bundle.exists():
-        old.rename(bundle)
-
-
-def _aside(bundle: Path) -> Path:
-    return bundle.with_name(f".{bundle.name}.old")
-
-
-def _replace(finished: Path, bundle: Path) -> None:
-    """Put the finished folder in its place; an older bundle is moved away first and removed last."""
-    old = _aside(bundle)
-    shutil.rmtree(old, ignore_errors=True)
-    if bundle.exists():
-        bundle.rename(old)
-    try:
-        finished.rename(bundle)
-    except OSError:
-        if old.exists():
-            old.rename(bundle)
-        raise
-    shutil.rmtree(old, ignore_errors=True)

@@ -3,6 +3,7 @@
 A source is a Diffusers folder (diffusers_folder.py) or one file in the original layout (single_file.py).
 """
 
+import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -11,6 +12,7 @@ import torch
 from torch import nn
 
 from onnxflow.errors import ModelError
+from onnxflow.export.work_folder import sha256
 from onnxflow.models.manifest import SamplingConstants
 from onnxflow.models.pipeline.tokenizer import Tokenizer
 
@@ -77,6 +79,12 @@ class Source(Protocol):
 def parts(facts: Facts) -> tuple[str, ...]:
     """The networks of a model, smallest first."""
     return (*(text.component for text in facts.texts), VAE, UNET)
+
+
+def digest_of(source: Source) -> str:
+    """One SHA-256 of the contents of all files that an export depends on, in their order."""
+    digests = [sha256(path) for path in source.files]
+    return digests[0] if len(digests) == 1 else hashlib.sha256("\n".join(digests).encode()).hexdigest()
 
 
 def check_weights(network: nn.Module, part: str, where: str) -> None:

@@ -1,4 +1,5 @@
-"""``onnxflow export``: a model folder of PyTorch weights becomes an ONNX bundle (needs the extra ``export``)."""
+"""``onnxflow export``: a model folder of PyTorch weights becomes an ONNX bundle (needs the extra ``export``,
+or ``optimum``)."""
 
 from __future__ import annotations
 
@@ -10,6 +11,10 @@ import typer
 
 if TYPE_CHECKING:
     from onnxflow.export.manifest import Exported
+
+COMMON = {name: name for name in ("torch", "diffusers", "transformers", "onnx")}
+ENGINES = {"torch": COMMON, "optimum": {**COMMON, "optimum.exporters.onnx": "optimum-onnx"}}
+"""The modules that each engine needs, and the packages that have them."""
 
 
 def export(
@@ -30,6 +35,10 @@ def export(
             "chooses one by NAME@PRECISION.  [default: fp32]"
         ),
     ] = None,
+    engine: Annotated[
+        str,
+        typer.Option(help="What makes the graphs: torch (onnxflow's own), or optimum (Hugging Face Optimum's, fp32)."),
+    ] = "torch",
     resume: Annotated[bool, typer.Option("--resume", help="Go on with an export that was killed.")] = False,
     force: Annotated[
         bool, typer.Option("--force", help="Write graphs that differ too much from PyTorch all the same.")
@@ -38,36 +47,63 @@ def export(
 ) -> None:
     """Turn a Stable Diffusion model (1.x, 2.x, XL, its refiner) into an ONNX bundle that `onnxflow run` reads. PyTorch
     is needed here only."""
-    import importlib.util
-
-    from onnxflow.errors import UsageError
-
-    missing = [
-        name for name in ("torch", "diffusers", "transformers", "onnx") if importlib.util.find_spec(name) is None
-    ]
-    if missing:
-        raise UsageError(
-            f"exporting needs {', '.join(missing)}, not installed here",
-            hint="make an environment of its own for it, as the README says under 'Where models go'",
-        )
-    from onnxflow.export.bundle import export_bundle
+    precisions = precision or ["fp32"]
 
     def report(line: str) -> None:
         if not quiet:
             typer.echo(line, err=True)
 
-    made = export_bundle(
-        source,
-        output,
-        storage=storage,
-        precisions=precision or ["fp32"],
-        resume=resume,
-        force=force,
-        report=report,
-    )
+    _check_engine(engine)
+    if engine == "optimum":
+        from onnxflow.export.optimum_bundle import check_options, export_with_optimum
+
+        check_options(precisions, storage, resume=resume)
+        made = export_with_optimum(source, output, force=force, report=report)
+    else:
+        from onnxflow.export.bundle import export_bundle
+
+        made = export_bundle(
+            source, output, storage=storage, precisions=precisions, resume=resume, force=force, report=report
+        )
     if not quiet:
         print_table(made)
     print(output)
+
+
+def _check_engine(engine: str) -> None:
+    """UsageError for an unknown engine, or one whose packages are not here or not of the versions that it works with.
+
+    The two engines need different versions of Transformers: each has an environment of its own.
+    """
+    from importlib.metadata import version
+
+    from onnxflow.errors import UsageError
+
+    if engine not in ENGINES:
+        raise UsageError(f"unknown engine {engine!r}", hint=f"choose {' or '.join(ENGINES)}")
+    missing = [package for module, package in ENGINES[engine].items() if not _is_there(module)]
+    if missing:
+        raise UsageError(
+            f"exporting with --engine {engine} needs {', '.join(missing)}, not installed here",
+            hint="make an environment of its own for it, as the README says under 'Where models go'",
+        )
+    found = version("transformers")
+    if (int(found.split(".")[0]) >= 5) != (engine == "torch"):
+        other = "optimum" if engine == "torch" else "torch"
+        raise UsageError(
+            f"--engine {engine} does not work with Transformers {found}, which is installed here for the other engine",
+            hint=f"use --engine {other}, or another environment, as the README says under 'Where models go'",
+        )
+
+
+def _is_there(module: str) -> bool:
+    """Whether a module could be imported; nothing but the packages above it is."""
+    import importlib.util
+
+    try:
+        return importlib.util.find_spec(module) is not None
+    except ModuleNotFoundError:
+        return False
 
 
 def print_table(made: Sequence[Exported]) -> None:
