@@ -112,7 +112,12 @@ class Bundle:
 
 def is_bundle(folder: Path) -> bool:
     """Whether ``folder`` holds a manifest or is a foreign folder; False when that cannot be found out."""
-    return os.path.isfile(folder / FILE_NAME) or is_foreign(folder)
+    return has_manifest(folder) or is_foreign(folder)
+
+
+def has_manifest(folder: Path) -> bool:
+    """Whether ``folder`` holds a manifest; False when that cannot be found out."""
+    return os.path.isfile(folder / FILE_NAME)
 
 
 def open_bundle(folder: Path, preferred: str | None = None) -> Bundle:
@@ -159,7 +164,7 @@ def read_manifest(folder: Path) -> Manifest:
 def _read(folder: Path) -> tuple[bytes, Manifest]:
     """The manifest, and bytes that are the same for the same one."""
     path = folder / FILE_NAME
-    if not os.path.isfile(path) and is_foreign(folder):
+    if not has_manifest(folder) and is_foreign(folder):
         manifest = read_foreign(folder)
         return repr(manifest).encode(), manifest
     data = _read_bytes(path)
