@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 COMMON = {name: name for name in ("torch", "diffusers", "transformers", "onnx")}
 ENGINES = {"torch": COMMON, "optimum": {**COMMON, "optimum.exporters.onnx": "optimum-onnx"}}
 """The modules that each engine needs, and the packages that have them."""
+EXTRAS = {"torch": "export", "optimum": "optimum"}
 
 
 def export(
@@ -85,7 +86,8 @@ def _check_engine(engine: str) -> None:
     if missing:
         raise UsageError(
             f"exporting with --engine {engine} needs {', '.join(missing)}, not installed here",
-            hint="make an environment of its own for it, as the README says under 'Where models go'",
+            hint=f"make an environment of its own for it, with the extra {EXTRAS[engine]!r}, as the README says under "
+            "'Where models go'",
         )
     found = version("transformers")
     if (int(found.split(".")[0]) >= 5) != (engine == "torch"):
