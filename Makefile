@@ -29,16 +29,16 @@ imports: .venv-test/linked ## who may import whom (import-linter; tests/arch has
 	scripts/imports .venv-test
 
 test-runtime: .venv-test/linked ## the tests of the runtime, where PyTorch is not installed
-	.venv-test/bin/pytest --ignore=tests/export --ignore=tests/optimum $(PYTEST_FLAGS)
+	.venv-test/bin/pytest --ignore=tests/export --ignore=tests/export_optimum $(PYTEST_FLAGS)
 
 test-export: .venv-export/linked ## the tests of the exporters, with PyTorch
 	.venv-export/bin/pytest tests/export tests/arch/test_no_torch_at_run_time.py $(PYTEST_FLAGS)
 
 test-optimum: .venv-optimum/linked ## the tests of the other export engine, with Hugging Face Optimum and PyTorch
-	.venv-optimum/bin/pytest tests/optimum $(PYTEST_FLAGS)
+	.venv-optimum/bin/pytest tests/export_optimum $(PYTEST_FLAGS)
 
 test-lowest: .venv-lowest/linked ## the tests of the runtime with the oldest versions it admits
-	.venv-lowest/bin/pytest --ignore=tests/export --ignore=tests/optimum $(PYTEST_FLAGS)
+	.venv-lowest/bin/pytest --ignore=tests/export --ignore=tests/export_optimum $(PYTEST_FLAGS)
 
 test-arm: .venv-test/linked ## draw the demo picture as a Raspberry Pi would, with real ARM wheels (Debian on x86-64)
 	scripts/test-arm .venv-test

@@ -117,11 +117,10 @@ class _Unet(_Translated):
 
     def _timestep(self, given: NDArray[Any]) -> NDArray[Any]:
         """One timestep for the whole batch, [], [1] or as many as the graph wants: samplers never mix them."""
-        shape = self._graph.inputs.get("timestep", ())
+        first, shape = given.reshape(-1)[:1], self._graph.inputs.get("timestep", ())
         if not shape:
-            return given.reshape(-1)[0]
-        size = shape[0] if isinstance(shape[0], int) else 1
-        return np.full(size, given.reshape(-1)[0], given.dtype)
+            return first.reshape(())
+        return np.repeat(first, shape[0] if isinstance(shape[0], int) else 1)
 
     def run(self, feeds: Feeds, cancel: CancelToken) -> Outputs:
         try:
