@@ -190,6 +190,7 @@ def entry(name: str, **entries: object) -> Callable[[Path], None]:
         (damaged_graph, "vae_decoder/model.onnx is no ONNX graph"),
         (odd_merges, "tokenizer.json has merges that are not two tokens each"),
         (huge_vocabulary, "vocab.json has more than 67,108,864 bytes"),
+        (lambda folder: (folder / "tokenizer" / "merges.txt").write_bytes(b"\xff"), "merges.txt: it is not UTF-8"),
     ],
 )
 def test_what_does_not_fit_is_one_clear_error(tmp_path: Path, damage: Callable[[Path], None], words: str) -> None:

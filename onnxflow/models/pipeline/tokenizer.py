@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from onnxflow.errors import ModelError
-from onnxflow.models.json_file import read_json
+from onnxflow.errors import ModelError, shown
+from onnxflow.models.json_file import read_json, read_utf8
 
 ONE_FILE: Final = "tokenizer.json"
 _HINT = "a CLIP tokenizer is vocab.json with merges.txt, or tokenizer.json"
@@ -44,7 +44,7 @@ def read_tokenizer(folder: Path, rows: int | None) -> Tokenizer:
         found = vocabulary.get(token) if isinstance(token, str) else None
         if found is None:
             raise ModelError(
-                f"the tokenizer has no token {token!r} ({key})",
+                f"the tokenizer has no token {shown(token)} ({key})",
                 where=str(folder),
                 hint="copy the tokenizer of this model",
             )
@@ -62,15 +62,12 @@ def read_tables(folder: Path) -> tuple[dict[str, int], tuple[str, ...]]:
     if is_one_file(folder):
         return read_one_file(folder / ONE_FILE)
     vocabulary = _checked(read_json(folder / "vocab.json", _HINT), folder / "vocab.json")
-    try:
-        lines = (folder / "merges.txt").read_text(encoding="utf-8").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise ModelError(f"cannot read merges.txt: {error}", where=str(folder / "merges.txt"), hint=_HINT) from None
+    lines = read_utf8(folder / "merges.txt", _HINT).splitlines()
     merges = tuple(line for line in lines if line.strip() and not line.startswith("#version"))
     wrong = next((line for line in merges if len(line.split()) != 2), None)
     if wrong is not None:
         raise ModelError(
-            f"merges.txt has the line {wrong!r}, expected two tokens", where=str(folder / "merges.txt"), hint=_HINT
+            f"merges.txt has the line {shown(wrong)}, expected two tokens", where=str(folder / "merges.txt"), hint=_HINT
         )
     return vocabulary, merges
 
