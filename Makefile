@@ -1,7 +1,7 @@
 # `make` lists what there is. The environments are made by pip alone, on Python 3.11 or newer (PYTHON=... names another).
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help demo dev test test-full lint types imports test-runtime test-export test-lowest test-arm test-haswell bench-engine bench-sampling bench-start bench-quality bench-models tiny-model ship-tiny-model compatibility wheel constraints clean
+.PHONY: help demo dev test test-full lint types imports test-runtime test-export test-optimum test-lowest test-arm test-haswell bench-engine bench-sampling bench-start bench-quality bench-models tiny-model ship-tiny-model compatibility wheel constraints clean
 .NOTPARALLEL:
 # A folder called onnxflow/ lies here: with this set, `python -m ...` still finds the installed package.
 export PYTHONSAFEPATH := 1
@@ -14,9 +14,9 @@ demo: .venv/linked ## draw workflows/txt2img.json and say where the picture is
 
 test: lint types imports test-runtime test-export ## everything that must pass, in under 15 minutes
 
-test-full: lint types imports ## all of make test, the slow tests, test-lowest, test-arm and test-haswell, in under 75 minutes
+test-full: lint types imports ## all of make test, the slow tests, test-optimum, -lowest, -arm and -haswell, in under 75 minutes
 	@$(MAKE) --no-print-directory test-runtime test-export PYTEST_FLAGS="-m ''"
-	@$(MAKE) --no-print-directory test-lowest test-arm test-haswell
+	@$(MAKE) --no-print-directory test-optimum test-lowest test-arm test-haswell
 
 lint: .venv-test/ready ## style and likely mistakes (ruff)
 	.venv-test/bin/ruff check --output-format concise .
@@ -29,13 +29,16 @@ imports: .venv-test/linked ## who may import whom (import-linter; tests/arch has
 	scripts/imports .venv-test
 
 test-runtime: .venv-test/linked ## the tests of the runtime, where PyTorch is not installed
-	.venv-test/bin/pytest --ignore=tests/export $(PYTEST_FLAGS)
+	.venv-test/bin/pytest --ignore=tests/export --ignore=tests/export_optimum $(PYTEST_FLAGS)
 
 test-export: .venv-export/linked ## the tests of the exporters, with PyTorch
 	.venv-export/bin/pytest tests/export tests/arch/test_no_torch_at_run_time.py $(PYTEST_FLAGS)
 
+test-optimum: .venv-optimum/linked ## the tests of the other export engine, with Hugging Face Optimum and PyTorch
+	.venv-optimum/bin/pytest tests/export_optimum $(PYTEST_FLAGS)
+
 test-lowest: .venv-lowest/linked ## the tests of the runtime with the oldest versions it admits
-	.venv-lowest/bin/pytest --ignore=tests/export $(PYTEST_FLAGS)
+	.venv-lowest/bin/pytest --ignore=tests/export --ignore=tests/export_optimum $(PYTEST_FLAGS)
 
 test-arm: .venv-test/linked ## draw the demo picture as a Raspberry Pi would, with real ARM wheels (Debian on x86-64)
 	scripts/test-arm .venv-test
@@ -90,12 +93,16 @@ clean: ## remove what make built, environments and caches included
 	scripts/environment .venv-export constraints/export.txt export,test
 	@touch $@
 
+.venv-optimum/ready: pyproject.toml constraints/runtime.txt constraints/test.txt constraints/optimum.txt scripts/environment
+	scripts/environment .venv-optimum constraints/optimum.txt optimum,test
+	@touch $@
+
 .venv-lowest/ready: pyproject.toml constraints/lowest.txt scripts/environment
 	scripts/environment .venv-lowest constraints/lowest.txt test
 	@touch $@
 
 # Never a file: what the tests see is linked anew every time.
-.PHONY: .venv/linked .venv-test/linked .venv-export/linked .venv-lowest/linked
+.PHONY: .venv/linked .venv-test/linked .venv-export/linked .venv-optimum/linked .venv-lowest/linked
 .venv/linked: .venv/ready
 	@scripts/link .venv
 
@@ -104,6 +111,9 @@ clean: ## remove what make built, environments and caches included
 
 .venv-export/linked: .venv-export/ready
 	@scripts/link .venv-export
+
+.venv-optimum/linked: .venv-optimum/ready
+	@scripts/link .venv-optimum
 
 .venv-lowest/linked: .venv-lowest/ready
 	@scripts/link .venv-lowest

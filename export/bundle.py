@@ -2,8 +2,6 @@
 
 import errno
 import gc
-import hashlib
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from importlib.metadata import version
@@ -13,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import nn
 
-from onnxflow.errors import MemoryLimitError, ModelError, OnnxflowError, OutputError, UsageError
+from onnxflow.errors import MemoryLimitError, ModelError, OnnxflowError, OutputError
 from onnxflow.export.calibration import PROMPTS, read_calibration
 from onnxflow.export.components import Component, components_of, text_model
 from onnxflow.export.denoising import calibrate_denoiser
@@ -26,12 +24,13 @@ from onnxflow.export.parity import compare, reference_of
 from onnxflow.export.progress import Progress, Say, Show
 from onnxflow.export.replacement import put_in_place, recover
 from onnxflow.export.room import bytes_below, check_room
-from onnxflow.export.source import TEXT_PARTS, UNET, Facts, Source, parts
+from onnxflow.export.source import TEXT_PARTS, UNET, Facts, Source, digest_of, parts
 from onnxflow.export.static_int8 import write_static
 from onnxflow.export.steps import ALLOWED, STATIC, Step, check_options, plan
-from onnxflow.export.tokenizer import Tokenizer
+from onnxflow.export.target import check_target
+from onnxflow.export.tokenizer import write_tokenizer
 from onnxflow.export.trace import write_graph
-from onnxflow.export.work_folder import Done, WorkFolder, part_folder, sha256
+from onnxflow.export.work_folder import Done, WorkFolder, part_folder
 from onnxflow.models.reference import read_reference, reference_file
 
 CALIBRATION = "calibration.json"
@@ -65,11 +64,8 @@ def export_bundle(
     `resume` goes on from.
     """
     check_options(precisions, storage)
-    bundle = bundle.resolve()  # its neighbours are named after it, so "." and ".." need their names
-    if not bundle.name:
-        raise UsageError("the bundle needs a folder of its own", where=str(bundle), hint="add a name to --output")
+    bundle = check_target(source, bundle)
     recover(bundle)
-    _check_target(source, bundle)
     told = Progress(report, progress)
     told(f"reading {source}")
     told.begin("reading what it is")
@@ -80,7 +76,7 @@ def export_bundle(
     needs = estimate({part: model.shapes(part) for part in parts(facts)}, steps, storage)
     check_room(needs, bundle, bytes_below(part_folder(bundle)), force=force, report=told)
     told.begin("hashing the source")
-    digest = _source_digest(model)
+    digest = digest_of(model)
     key = {
         "source": digest, "precisions": sorted(set(precisions)), "storage": storage, "format": FORMAT,
         "prompts": list(prompts) if STATIC in precisions else [],
@@ -93,7 +89,7 @@ def export_bundle(
             exported = _write_graphs(model, facts, steps, needs, work, storage, prompts, force, told)
             told.begin("hashing the bundle")
             for text in facts.texts:
-                _write_tokenizer(work.files / tokenizer_folder(text.component), text.tokenizer)
+                write_tokenizer(work.files / tokenizer_folder(text.component), text.tokenizer)
             write_manifest(work.manifest, work.files, facts, exported, digest)
             work.manifest.rename(work.files / FILE_NAME)
             put_in_place(work.files, bundle)
@@ -120,30 +116,6 @@ def export_bundle(
     told.begin("done")
     told(f"wrote {bundle}")
     return exported
-
-
-def _check_target(source: Path, bundle: Path) -> None:
-    if bundle.resolve() == source.resolve() or source.resolve() in bundle.resolve().parents:
-        raise UsageError(
-            "the bundle would be written into the model itself", where=str(bundle), hint="choose another folder"
-        )
-    if bundle.exists() and not (bundle / FILE_NAME).is_file() and (not bundle.is_dir() or any(bundle.iterdir())):
-        raise OutputError(
-            "there is something else in the bundle's place", where=str(bundle), hint="choose an empty or new folder"
-        )
-
-
-def _source_digest(model: Source) -> str:
-    """One SHA-256 of the contents of all files that are read, in their order."""
-    try:
-        digests = [sha256(path) for path in model.files]
-    except OSError as error:  # a disk that fails, or a file that is another user's
-        raise ModelError(
-            f"cannot read the model: {error.strerror or error}",
-            where=str(error.filename or ""),
-            hint="copy the model again, or ask for leave to read it",
-        ) from error
-    return digests[0] if len(digests) == 1 else hashlib.sha256("\n".join(digests).encode()).hexdigest()
 
 
 def _written(step: Step) -> str:
@@ -304,10 +276,3 @@ def write_component(step: Step, component: Component, path: Path) -> list[Path]:
     if step.storage == "fp16":
         check_half(component)
     return write_graph(component, path, "fp16" if step.storage == "fp16" else "fp32")
-
-
-def _write_tokenizer(folder: Path, tokenizer: Tokenizer) -> None:
-    folder.mkdir(exist_ok=True)
-    vocabulary = json.dumps(tokenizer.vocabulary, ensure_ascii=False, separators=(",", ":"))
-    (folder / "vocab.json").write_text(vocabulary + "\n", encoding="utf-8")
-    (folder / "merges.txt").write_text("\n".join(["#version: 0.2", *tokenizer.merges]) + "\n", encoding="utf-8")

@@ -10,6 +10,7 @@ from pathlib import Path
 from onnxflow.export.source import Facts, TextFacts
 from onnxflow.export.steps import Step
 from onnxflow.export.work_folder import Done, sha256
+from onnxflow.models.manifest import OWN
 
 FORMAT = 2
 FILE_NAME = "onnxflow.json"
@@ -45,9 +46,18 @@ def tokenizer_folder(part: str) -> str:
     return part.replace("text_encoder", "tokenizer")
 
 
-def write_manifest(path: Path, bundle: Path, facts: Facts, exported: Sequence[Exported], source: str) -> None:
+def write_manifest(
+    path: Path,
+    bundle: Path,
+    facts: Facts,
+    exported: Sequence[Exported],
+    source: str,
+    *,
+    interface: str = OWN,
+    tools: Sequence[str] = TOOLS,
+) -> None:
     """Write to `path`, which lies outside, the manifest of a folder that is otherwise complete; `source` is the SHA-256
-    of what it was made of.
+    of what it was made of, `interface` whose names the graphs' inputs and outputs have, `tools` what made them.
 
     The same folder gives the same bytes, but for what was measured: "seconds", and "verdict" where it says that a graph
     is slower than fp32.
@@ -61,18 +71,22 @@ def write_manifest(path: Path, bundle: Path, facts: Facts, exported: Sequence[Ex
         "latent": {"channels": facts.latent_channels, "factor": 8, "scale": facts.latent_scale},
         "sampling": asdict(facts.sampling),
         "image": {"width": facts.width, "height": facts.height},
-        "text": {text.component: _text(text) for text in facts.texts},
+        "text": {text.component: _text(text, interface) for text in facts.texts},
         "source": source,
-        "components": {name: _component([one for one in exported if one.step.component == name]) for name in names},
+        "components": {
+            name: _component([one for one in exported if one.step.component == name], interface) for name in names
+        },
         "files": _files(bundle),
-        "tools": {"python": platform.python_version(), **{tool: version(tool) for tool in TOOLS}},
+        "tools": {"python": platform.python_version(), **{tool: version(tool) for tool in tools}},
     }
     path.write_text(json.dumps(content, indent=2, sort_keys=True) + "\n", encoding="utf-8")
 
 
-def _text(text: TextFacts) -> Mapping[str, object]:
+def _text(text: TextFacts, interface: str) -> Mapping[str, object]:
     folder, tokenizer = tokenizer_folder(text.component), text.tokenizer
+    table = {"token_embedding": token_table(text.component)} if interface == OWN else {}
     return {
+        **table,
         "length": text.length,
         "hidden": text.hidden,
         "layers": text.layers,
@@ -81,7 +95,6 @@ def _text(text: TextFacts) -> Mapping[str, object]:
         "bos": tokenizer.bos,
         "eos": tokenizer.eos,
         "pad": tokenizer.pad,
-        "token_embedding": token_table(text.component),
         "tokenizer": {
             "vocab": f"{folder}/vocab.json",
             "merges": f"{folder}/merges.txt",
@@ -90,10 +103,12 @@ def _text(text: TextFacts) -> Mapping[str, object]:
     }
 
 
-def _component(graphs: list[Exported]) -> dict[str, object]:
+def _component(graphs: list[Exported], interface: str) -> dict[str, object]:
     """One component in all its precisions, fp32 first."""
     fastest = min(one.done.seconds for one in graphs if one.step.precision == "fp32") if _has_fp32(graphs) else None
+    others = {} if interface == OWN else {"interface": interface}
     return {
+        **others,
         "variants": {one.step.precision: _variant(one, fastest) for one in graphs},
         "inputs": graphs[0].done.inputs,
         "outputs": graphs[0].done.outputs,

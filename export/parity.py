@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from onnxflow.cancel import CancelToken
 from onnxflow.export.components import Component
 from onnxflow.export.steps import Step
+from onnxflow.models.manifest import OWN
 from onnxflow.models.reference import Reference
 from onnxflow.providers.session import CPU, SessionKey, load_graph
 
@@ -25,12 +26,17 @@ class _OneGraph:
     """A model of a single graph file, for the session builder."""
 
     path: Path
+    names: str
     identity: str = ""
     name: str = "export"
 
     def graph(self, component: str, variant: str) -> Path:
         """The file, whatever is asked for."""
         return self.path
+
+    def interface(self, component: str) -> str:
+        """Whose names its inputs and outputs have."""
+        return self.names
 
 
 @torch.no_grad()
@@ -49,11 +55,11 @@ def reference_of(component: Component) -> Reference:
     )
 
 
-def compare(path: Path, reference: Reference, inputs: Dims, step: Step) -> tuple[float, float]:
+def compare(path: Path, reference: Reference, inputs: Dims, step: Step, interface: str = OWN) -> tuple[float, float]:
     """The error of a graph relative to the reference, and the median seconds of a call of an ordinary size; `inputs`
     are its inputs with the names of their axes. No network is needed."""
     cancel = CancelToken()
-    graph = load_graph(_OneGraph(path), SessionKey("", step.component, step.precision, CPU), cancel)
+    graph = load_graph(_OneGraph(path, interface), SessionKey("", step.component, step.precision, CPU), cancel)
     try:
         error = reference.error(graph.run(reference.inputs, cancel))
         feeds = _ordinary(reference, inputs)

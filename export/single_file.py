@@ -15,13 +15,14 @@ from torch import Tensor, nn
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTextModelWithProjection
 
 from onnxflow.errors import ModelError
-from onnxflow.export.source import UNET, VAE, Facts, Sampling, TextFacts, check_weights
+from onnxflow.export.source import UNET, VAE, Facts, TextFacts, check_weights
 from onnxflow.export.tokenizer import clip_tokenizer
 from onnxflow.models.layout.checkpoint import Checkpoint, TextNetwork, read_checkpoint
 from onnxflow.models.layout.place import Place
 from onnxflow.models.layout.text import TextShape
 from onnxflow.models.layout.unet import UnetShape
 from onnxflow.models.layout.vae import VaeShape
+from onnxflow.models.manifest import SamplingConstants
 from onnxflow.models.tensors import TensorFile, open_tensors
 
 _SIZES = {"sd1": 512, "sd2": 768, "sdxl": 1024, "sdxl-refiner": 1024}  # pixels a side; the tensors do not say it
@@ -62,7 +63,7 @@ class SingleFile:
             latent_channels=found.vae.latent,
             latent_scale=_SCALES[found.family],
             in_channels=found.unet.in_channels,
-            sampling=Sampling(prediction=self._prediction(), zero_snr="ztsnr" in self.tensors.tensors),
+            sampling=SamplingConstants(prediction=self._prediction(), zero_snr="ztsnr" in self.tensors.tensors),
             texts=tuple(_text_facts(text, found.family) for text in found.text),
         )
 

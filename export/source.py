@@ -3,6 +3,7 @@
 A source is a Diffusers folder (diffusers_folder.py) or one file in the original layout (single_file.py).
 """
 
+import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,24 +13,13 @@ import torch
 from torch import nn
 
 from onnxflow.errors import ModelError
-from onnxflow.export.tokenizer import Tokenizer
+from onnxflow.export.work_folder import sha256
+from onnxflow.models.manifest import SamplingConstants
+from onnxflow.models.pipeline.tokenizer import Tokenizer
 
 FAMILIES = ("sd1", "sd2", "sdxl", "sdxl-refiner")
 TEXT_PARTS = ("text_encoder", "text_encoder_2")
 UNET, VAE = "unet", "vae"
-
-
-@dataclass(frozen=True, slots=True)
-class Sampling:
-    """What the network predicts and the noise schedule it was trained with; `zero_snr` says that the schedule was
-    rescaled to end in pure noise (Lin et al. 2024, algorithm 1)."""
-
-    prediction: str
-    schedule: str = "scaled_linear"
-    beta_start: float = 0.00085
-    beta_end: float = 0.012
-    timesteps: int = 1000
-    zero_snr: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +52,7 @@ class Facts:
     latent_channels: int
     latent_scale: float
     in_channels: int
-    sampling: Sampling
+    sampling: SamplingConstants
     texts: tuple[TextFacts, ...]
 
 
@@ -94,6 +84,20 @@ class Source(Protocol):
 def parts(facts: Facts) -> tuple[str, ...]:
     """The networks of a model, smallest first."""
     return (*(text.component for text in facts.texts), VAE, UNET)
+
+
+def digest_of(source: Source) -> str:
+    """One SHA-256 of the contents of all files that an export depends on, in their order; ModelError when one cannot be
+    read."""
+    try:
+        digests = [sha256(path) for path in source.files]
+    except OSError as error:  # a disk that fails, or a file that is another user's
+        raise ModelError(
+            f"cannot read the model: {error.strerror or error}",
+            where=str(error.filename or ""),
+            hint="copy the model again, or ask for leave to read it",
+        ) from error
+    return digests[0] if len(digests) == 1 else hashlib.sha256("\n".join(digests).encode()).hexdigest()
 
 
 def check_weights(network: nn.Module, part: str, where: str) -> None:

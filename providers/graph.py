@@ -53,6 +53,16 @@ class OrtGraph:
         self._outputs = [output.name for output in self._session.get_outputs()]
         self._inputs = {i.name: (list(i.shape), _NUMPY_TYPES.get(i.type)) for i in self._session.get_inputs()}
 
+    @property
+    def inputs(self) -> Mapping[str, tuple[Any, ...]]:
+        """The shape of every input: sizes, and names or None for free ones."""
+        return {name: tuple(shape) for name, (shape, _) in self._inputs.items()}
+
+    @property
+    def outputs(self) -> tuple[str, ...]:
+        """The outputs' names."""
+        return tuple(self._outputs)
+
     def run(self, feeds: Feeds, cancel: CancelToken) -> dict[str, NDArray[Any]]:
         import onnxruntime
 

@@ -17,12 +17,15 @@ from typing import TYPE_CHECKING, Any, Protocol
 from numpy.typing import NDArray
 
 from onnxflow.cancel import CancelToken
+from onnxflow.providers.foreign import translated
 from onnxflow.providers.graph import LoadedGraph, OrtGraph
 
 if TYPE_CHECKING:
     from onnxflow.values import Feeds, Session
 
 CPU = "cpu"
+OWN = "onnxflow"
+"""The interface of graphs that need no translation."""
 
 
 class ModelSource(Protocol):
@@ -40,6 +43,10 @@ class ModelSource(Protocol):
 
     def graph(self, component: str, variant: str) -> Path:
         """The ONNX file of a component."""
+        ...
+
+    def interface(self, component: str) -> str:
+        """Whose names the component's graph has: OWN for the component contract's."""
         ...
 
 
@@ -71,9 +78,11 @@ Loader = Callable[[ModelSource, SessionKey, CancelToken], LoadedGraph]
 
 
 def load_graph(source: ModelSource, key: SessionKey, cancel: CancelToken) -> LoadedGraph:
-    """The graph of ``key`` in ONNX Runtime; ModelError, MemoryLimitError or Cancelled."""
+    """The graph of ``key`` in ONNX Runtime, translated if it has others' names; ModelError, MemoryLimitError or
+    Cancelled."""
     name = f"{source.name}: {key.component} ({key.variant}, {key.device})"
-    return OrtGraph(source.graph(key.component, key.variant), name, cancel)
+    graph = OrtGraph(source.graph(key.component, key.variant), name, cancel)
+    return graph if source.interface(key.component) == OWN else translated(graph, key.component, name)
 
 
 class _Entry:

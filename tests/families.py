@@ -72,6 +72,12 @@ def write_folder(kind: Kind, folder: Path) -> Path:
         "vae": AutoencoderKL(**vae_config(VaeShape((32, 32, 64, 64), 1, 4), kind.family)),
     }
     index: dict[str, Any] = {"_class_name": kind.pipeline, "_name_or_path": "tiny", "license": "mit"}
+    index |= {"unet": ["diffusers", "UNet2DConditionModel"], "vae": ["diffusers", "AutoencoderKL"]}
+    index |= {"scheduler": ["diffusers", "DDIMScheduler"]}
+    if kind.family == "sdxl-refiner":
+        index["requires_aesthetics_score"] = True
+    if not kind.family.startswith("sdxl"):
+        index |= {"safety_checker": [None, None], "feature_extractor": [None, None]}
     for part in TEXT_PARTS if kind.family.startswith("sdxl") else TEXT_PARTS[:1]:
         networks |= {part: _encoder(kind, part)} if part in kind.encoders else {}
         made = type(networks[part]).__name__ if part in kind.encoders else None

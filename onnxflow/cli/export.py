@@ -1,4 +1,5 @@
-"""``onnxflow export``: a model folder of PyTorch weights becomes an ONNX bundle (needs the extra ``export``)."""
+"""``onnxflow export``: a model folder of PyTorch weights becomes an ONNX bundle (needs the extra ``export``,
+or ``optimum``)."""
 
 from __future__ import annotations
 
@@ -10,6 +11,11 @@ import typer
 
 if TYPE_CHECKING:
     from onnxflow.export.manifest import Exported
+
+COMMON = {name: name for name in ("torch", "diffusers", "transformers", "onnx")}
+ENGINES = {"torch": COMMON, "optimum": {**COMMON, "optimum.exporters.onnx": "optimum-onnx"}}
+"""The modules that each engine needs, and the packages that have them."""
+EXTRAS = {"torch": "export", "optimum": "optimum"}
 
 
 def export(
@@ -34,6 +40,10 @@ def export(
     prompts: Annotated[
         Path | None, typer.Option(metavar="FILE", help="What int8-static is calibrated on: one prompt a line.")
     ] = None,
+    engine: Annotated[
+        str,
+        typer.Option(help="What makes the graphs: torch (onnxflow's own), or optimum (Hugging Face Optimum's, fp32)."),
+    ] = "torch",
     resume: Annotated[bool, typer.Option("--resume", help="Go on with an export that was killed or stopped.")] = False,
     force: Annotated[
         bool,
@@ -46,41 +56,118 @@ def export(
 ) -> None:
     """Turn a Stable Diffusion model (1.x, 2.x, XL, its refiner) into an ONNX bundle that `onnxflow run` reads. PyTorch
     is needed here only."""
-    import importlib.util
-    import sys
+    from onnxflow.errors import Cancelled
 
-    from onnxflow.cli.export_progress import open_export_progress
-    from onnxflow.errors import Cancelled, UsageError
-
-    missing = [
-        name for name in ("torch", "diffusers", "transformers", "onnx") if importlib.util.find_spec(name) is None
-    ]
-    if missing:
-        raise UsageError(
-            f"exporting needs {', '.join(missing)}, not installed here",
-            hint="make an environment of its own for it, as the README says under 'Where models go'",
-        )
+    _check_engine(engine)
+    export_by = _with_optimum if engine == "optimum" else _with_torch
     try:
-        from onnxflow.export.bundle import export_bundle
-        from onnxflow.export.calibration import PROMPTS, read_prompts
-
-        with open_export_progress(quiet=quiet, stream=sys.stderr) as shown:
-            made = export_bundle(
-                source,
-                output,
-                storage=storage,
-                precisions=precision or ["fp32"],
-                prompts=read_prompts(prompts) if prompts else PROMPTS,
-                resume=resume,
-                force=force,
-                report=shown.say,
-                progress=shown.show,
-            )
+        made = export_by(
+            source,
+            output,
+            precisions=precision or ["fp32"],
+            storage=storage,
+            prompts=prompts,
+            resume=resume,
+            force=force,
+            quiet=quiet,
+        )
     except KeyboardInterrupt:
-        raise Cancelled(hint="the same command with --resume goes on with what is done") from None
+        hint = "the same command with --resume goes on with what is done" if engine == "torch" else ""
+        raise Cancelled(hint=hint) from None
     if not quiet:
         print_table(made)
     print(output)
+
+
+def _with_torch(
+    source: Path,
+    bundle: Path,
+    *,
+    precisions: Sequence[str],
+    storage: str,
+    prompts: Path | None,
+    resume: bool,
+    force: bool,
+    quiet: bool,
+) -> Sequence[Exported]:
+    """Export with onnxflow's own graphs, with a progress bar."""
+    import sys
+
+    from onnxflow.cli.export_progress import open_export_progress
+    from onnxflow.export.bundle import export_bundle
+    from onnxflow.export.calibration import PROMPTS, read_prompts
+
+    with open_export_progress(quiet=quiet, stream=sys.stderr) as shown:
+        return export_bundle(
+            source,
+            bundle,
+            precisions=precisions,
+            storage=storage,
+            prompts=read_prompts(prompts) if prompts else PROMPTS,
+            resume=resume,
+            force=force,
+            report=shown.say,
+            progress=shown.show,
+        )
+
+
+def _with_optimum(
+    source: Path,
+    bundle: Path,
+    *,
+    precisions: Sequence[str],
+    storage: str,
+    prompts: Path | None,
+    resume: bool,
+    force: bool,
+    quiet: bool,
+) -> Sequence[Exported]:
+    """Export with Hugging Face Optimum's graphs, which come all at once; UsageError for what it cannot do."""
+    import sys
+
+    from onnxflow.cli.export_progress import open_export_progress
+    from onnxflow.export.optimum_bundle import check_options, export_with_optimum
+
+    check_options(precisions, storage, prompts, resume=resume)
+    with open_export_progress(quiet=quiet, stream=sys.stderr) as shown:
+        return export_with_optimum(source, bundle, force=force, report=shown.say)
+
+
+def _check_engine(engine: str) -> None:
+    """UsageError for an unknown engine, or one whose packages are not here or not of the versions that it works with.
+
+    The two engines need different versions of Transformers: each has an environment of its own.
+    """
+    from importlib.metadata import version
+
+    from onnxflow.errors import UsageError
+
+    if engine not in ENGINES:
+        raise UsageError(f"unknown engine {engine!r}", hint=f"choose {' or '.join(ENGINES)}")
+    missing = [package for module, package in ENGINES[engine].items() if not _is_there(module)]
+    if missing:
+        raise UsageError(
+            f"exporting with --engine {engine} needs {', '.join(missing)}, not installed here",
+            hint=f"make an environment of its own for it, with the extra {EXTRAS[engine]!r}, as the README says under "
+            "'Where models go'",
+        )
+    found = version("transformers")
+    if (int(found.split(".")[0]) >= 5) != (engine == "torch"):
+        other = "optimum" if engine == "torch" else "torch"
+        raise UsageError(
+            f"--engine {engine} does not work with Transformers {found}, which is installed here for the other engine",
+            hint=f"use --engine {other}, or another environment, as the README says under 'Where models go'",
+        )
+
+
+def _is_there(module: str) -> bool:
+    """Whether a module could be imported; nothing but the packages above it is."""
+    import importlib.util
+
+    try:
+        return importlib.util.find_spec(module) is not None
+    except ModuleNotFoundError:
+        return False
 
 
 def print_table(made: Sequence[Exported]) -> None:

@@ -67,9 +67,12 @@ def _store(folders: list[Path] | None) -> ModelStore:
 
 
 def _row(entry: Entry) -> tuple[str, str, str, str, str]:
+    from onnxflow.models.foreign import NAMED
+
     if entry.manifest is None:
         return entry.name, "damaged", entry.problem or "", _size(entry), str(entry.folder)
-    return entry.name, entry.manifest.family, ", ".join(entry.manifest.variants), _size(entry), str(entry.folder)
+    precisions = ", ".join(entry.manifest.variants) + (f" ({NAMED})" if entry.manifest.foreign else "")
+    return entry.name, entry.manifest.family, precisions, _size(entry), str(entry.folder)
 
 
 def _size(entry: Entry) -> str:

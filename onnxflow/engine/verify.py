@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from onnxflow.cancel import CancelToken
 from onnxflow.errors import ModelError
 from onnxflow.models.bundle import Bundle
+from onnxflow.models.foreign import NAMED
 from onnxflow.models.reference import read_reference, reference_file
 from onnxflow.providers.session import CPU, SessionKey, load_graph
 
@@ -33,7 +34,15 @@ class Verdict:
 
 
 def check_files(bundle: Bundle, report: Callable[[str], None] = lambda name: None) -> None:
-    """Read every file of a bundle; ModelError names those whose contents are not what the manifest says."""
+    """Read every file of a bundle; ModelError names those whose contents are not what the manifest says, and for a
+    foreign folder, of whose files nobody wrote down the contents."""
+    if bundle.manifest.foreign:
+        raise ModelError(
+            f"this is {NAMED}: it stores neither SHA-256 of its files nor what PyTorch answered, so there is nothing to"
+            " compare with",
+            where=str(bundle.root),
+            hint="export the PyTorch model into a bundle with `onnxflow export`, and verify that",
+        )
     altered = []
     for name, record in bundle.manifest.files.items():
         report(name)

@@ -1,4 +1,5 @@
-"""An exported model: one folder of ONNX graphs with a manifest that says what they expect."""
+"""An exported model: one folder of ONNX graphs with a manifest that says what they expect, or an Optimum or Diffusers
+folder of such graphs, whose own files say it."""
 
 from __future__ import annotations
 
@@ -10,6 +11,7 @@ from pathlib import Path
 
 from onnxflow.errors import ModelError, did_you_mean, shown
 from onnxflow.models import file_guard
+from onnxflow.models.foreign import is_foreign, read_foreign
 from onnxflow.models.manifest import (
     FILE_NAME,
     LARGEST,
@@ -26,11 +28,11 @@ from onnxflow.models.manifest import (
 class Bundle:
     """A model folder whose manifest was read and whose files are there with the right sizes.
 
-    ``identity`` is the SHA-256 of the manifest and of each file's name, size and time of change in nanoseconds when the
-    bundle was opened. Contents are not read: a file changed within its size and with its old time set back is not
-    noticed. A copy that keeps the times has the identity of the original, but is another bundle (``root``).
-    ``preferred`` is the variant that was asked for; None leaves each component its default. It is no part of the
-    identity: what both variants share is loaded once.
+    ``identity`` is the SHA-256 of the manifest (of a foreign folder, of what its files say) and of each file's name,
+    size and time of change in nanoseconds when the bundle was opened. Contents are not read: a file changed within its
+    size and with its old time set back is not noticed. A copy that keeps the times has the identity of the original,
+    but is another bundle (``root``). ``preferred`` is the variant that was asked for; None leaves each component its
+    default. It is no part of the identity: what both variants share is loaded once.
     """
 
     root: Path
@@ -85,6 +87,10 @@ class Bundle:
             )
         return found
 
+    def interface(self, component: str) -> str:
+        """Whose names a component's graph has for its inputs and outputs, one of manifest.INTERFACES; ModelError."""
+        return self.component(component).interface
+
     def variant_of(self, component: str) -> str:
         """The variant a component is run in: the preferred one where it has that, else its default; ModelError."""
         found = self.component(component)
@@ -105,6 +111,11 @@ class Bundle:
 
 
 def is_bundle(folder: Path) -> bool:
+    """Whether ``folder`` holds a manifest or is a foreign folder; False when that cannot be found out."""
+    return has_manifest(folder) or is_foreign(folder)
+
+
+def has_manifest(folder: Path) -> bool:
     """Whether ``folder`` holds a manifest; False when that cannot be found out."""
     return os.path.isfile(folder / FILE_NAME)
 
@@ -117,8 +128,7 @@ def open_bundle(folder: Path, preferred: str | None = None) -> Bundle:
     Sizes are compared with the manifest's, in a few system calls: hashing gigabytes at every start would cost seconds.
     Links are followed, since download tools keep a model's files elsewhere and link to them.
     """
-    data = _read_bytes(folder / FILE_NAME)
-    manifest = parse_manifest(data, str(folder / FILE_NAME))
+    data, manifest = _read(folder)
     if preferred is not None and preferred not in manifest.variants:
         raise ModelError(
             f"the model has no variant {shown(preferred)}",
@@ -146,8 +156,19 @@ def open_bundle(folder: Path, preferred: str | None = None) -> Bundle:
 
 
 def read_manifest(folder: Path) -> Manifest:
-    """What the manifest in ``folder`` says, without a look at its files; ModelError when it is unreadable."""
-    return parse_manifest(_read_bytes(folder / FILE_NAME), str(folder / FILE_NAME))
+    """What the manifest in ``folder`` says, without a look at its files, or what a foreign folder's files say;
+    ModelError when it is unreadable."""
+    return _read(folder)[1]
+
+
+def _read(folder: Path) -> tuple[bytes, Manifest]:
+    """The manifest, and bytes that are the same for the same one."""
+    path = folder / FILE_NAME
+    if not has_manifest(folder) and is_foreign(folder):
+        manifest = read_foreign(folder)
+        return repr(manifest).encode(), manifest
+    data = _read_bytes(path)
+    return data, parse_manifest(data, str(path))
 
 
 def _read_bytes(path: Path) -> bytes:

@@ -17,17 +17,26 @@ _AGAIN = "export the model again"
 
 
 class JsonObject:
-    """The entries of one object; every method raises ModelError naming the entry that is missing or wrong."""
+    """The entries of one object; every method raises ModelError naming the entry that is missing or wrong.
 
-    def __init__(self, document: Any, where: str, path: str = "") -> None:
+    ``subject`` is what messages call the document, ``hint`` what they advise.
+    """
+
+    def __init__(
+        self, document: Any, where: str, path: str = "", *, subject: str = "the manifest", hint: str = _AGAIN
+    ) -> None:
         if not isinstance(document, dict):
-            subject = f"'s {path}" if path else ""
-            raise ModelError(
-                f"the manifest{subject} is {shown(document)}, expected an object", where=where, hint=_AGAIN
-            )
+            entry = f"'s {path}" if path else ""
+            raise ModelError(f"{subject}{entry} is {shown(document)}, expected an object", where=where, hint=hint)
         self._document = document
         self._where = where
         self._path = path
+        self._subject = subject
+        self._hint = hint
+
+    def has(self, key: str) -> bool:
+        """Whether there is an entry ``key``."""
+        return key in self._document
 
     def value(self, key: str, kind: type[_T]) -> _T:
         """The entry ``key``, which has exactly the JSON type ``kind``."""
@@ -48,9 +57,9 @@ class JsonObject:
         found = self.value(key, str)
         if found not in known:
             raise ModelError(
-                f"the manifest's {self._at(key)} is {shown(found)}, this version knows {', '.join(known)}",
+                f"{self._subject}'s {self._at(key)} is {shown(found)}, this version knows {', '.join(known)}",
                 where=self._where,
-                hint=f"update onnxflow, or export the model again; {did_you_mean(found, known)}",
+                hint=f"update onnxflow, or {self._hint}; {did_you_mean(found, known)}",
             )
         return found
 
@@ -70,7 +79,8 @@ class JsonObject:
 
     def section(self, key: str) -> JsonObject:
         """The object ``key``."""
-        return JsonObject(self._document.get(key), self._where, self._at(key))
+        found = self._document.get(key)
+        return JsonObject(found, self._where, self._at(key), subject=self._subject, hint=self._hint)
 
     def mapping(self, key: str, read: Callable[[JsonObject], _T], least: int = 0) -> Mapping[str, _T]:
         """The object ``key``, whose entries, ``least`` or more, are objects that ``read`` understands, by name."""
@@ -94,5 +104,7 @@ class JsonObject:
     def _wrong(self, key: str, expected: str) -> ModelError:
         found = self._document.get(key)
         return ModelError(
-            f"the manifest's {self._at(key)} is {shown(found)}, expected {expected}", where=self._where, hint=_AGAIN
+            f"{self._subject}'s {self._at(key)} is {shown(found)}, expected {expected}",
+            where=self._where,
+            hint=self._hint,
         )

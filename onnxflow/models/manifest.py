@@ -2,7 +2,8 @@
 
 Format 2, written by ``onnxflow export``. A manifest is the only thing that says what the graphs beside it expect, so
 every entry that is read must have its type and make sense, and families, predictions and schedules must be known ones.
-Entries that this version does not read are ignored: newer writers may add facts.
+Entries that this version does not read are ignored: newer writers may add facts. Of folders that others wrote, the same
+is read from their own files (foreign.py).
 """
 
 from __future__ import annotations
@@ -25,6 +26,9 @@ TEXT_ENCODERS: Final = ("text_encoder", "text_encoder_2")
 PREDICTIONS: Final = ("eps", "v")
 SCHEDULES: Final = ("scaled_linear", "linear")
 DEFAULT_VARIANT: Final = "fp32"
+OWN: Final = "onnxflow"
+OPTIMUM: Final = "optimum"
+INTERFACES: Final = (OWN, OPTIMUM)
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,19 +42,21 @@ class LatentFormat:
 
 @dataclass(frozen=True, slots=True)
 class SamplingConstants:
-    """What the network predicts and the noise schedule it was trained on, rescaled to end in pure noise or not."""
+    """What the network predicts and the noise schedule it was trained on, Stable Diffusion 1.x's unless said;
+    ``zero_snr`` says that it was rescaled to end in pure noise (Lin et al. 2024, algorithm 1)."""
 
     prediction: str
-    schedule: str
-    beta_start: float
-    beta_end: float
-    timesteps: int
+    schedule: str = "scaled_linear"
+    beta_start: float = 0.00085
+    beta_end: float = 0.012
+    timesteps: int = 1000
     zero_snr: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class TokenizerFiles:
-    """The tokenizer's two files, relative to the bundle, and whether text is lower-cased first."""
+    """The tokenizer's two files, relative to the bundle, or twice its only one (a foreign folder's tokenizer.json), and
+    whether text is lower-cased first."""
 
     vocab: str
     merges: str
@@ -61,7 +67,8 @@ class TokenizerFiles:
 class TextConstants:
     """A text encoder: chunk length, width, layer count, vocabulary size, special tokens, token table file, tokenizer.
 
-    ``skipped`` is how many last layers the network was exported without (Stable Diffusion 2.x: one).
+    ``skipped`` is how many last layers the network was exported without (Stable Diffusion 2.x: one). A graph that takes
+    token ids looks them up itself and has no table (None).
     """
 
     length: int
@@ -72,14 +79,14 @@ class TextConstants:
     bos: int
     eos: int
     pad: int
-    token_embedding: str
+    token_embedding: str | None
     tokenizer: TokenizerFiles
 
 
 @dataclass(frozen=True, slots=True)
 class Variant:
     """One precision of a component: its graph file, the precision its weights are stored in, its error relative to
-    PyTorch as measured at export, and the one that was allowed."""
+    PyTorch as measured at export, and the one that was allowed; NaN where nobody measured it (foreign folders)."""
 
     file: str
     storage: str
@@ -89,11 +96,13 @@ class Variant:
 
 @dataclass(frozen=True, slots=True)
 class Component:
-    """One network of the bundle: its variants by precision, its inputs and outputs with named dimensions."""
+    """One network of the bundle: its variants by precision, its graph's inputs and outputs with named dimensions, and
+    whose names and meanings these are: the component contract's, or Optimum's, which the runtime translates."""
 
     variants: Mapping[str, Variant]
     inputs: Mapping[str, tuple[str | int, ...]]
     outputs: Mapping[str, tuple[str | int, ...]]
+    interface: str = OWN
 
     @property
     def default(self) -> str:
@@ -103,7 +112,7 @@ class Component:
 
 @dataclass(frozen=True, slots=True)
 class FileRecord:
-    """Size in bytes and SHA-256 of one file of the bundle."""
+    """Size in bytes and SHA-256 of one file of the bundle; empty where nobody wrote it down (foreign folders)."""
 
     size: int
     sha256: str
@@ -111,7 +120,8 @@ class FileRecord:
 
 @dataclass(frozen=True, slots=True)
 class Manifest:
-    """Everything ``onnxflow.json`` says."""
+    """Everything ``onnxflow.json`` says; ``foreign`` when there is none, and the same was read from the files of an
+    Optimum or Diffusers folder."""
 
     name: str
     family: str
@@ -123,6 +133,7 @@ class Manifest:
     texts: Mapping[str, TextConstants]
     components: Mapping[str, Component]
     files: Mapping[str, FileRecord]
+    foreign: bool = False
 
     @property
     def variants(self) -> tuple[str, ...]:
@@ -151,6 +162,7 @@ def parse_manifest(data: bytes, where: str) -> Manifest:
             hint="update onnxflow, or export the model again with this version",
         )
     image, latent = root.section("image"), root.section("latent")
+    components = root.mapping("components", _component)
     return Manifest(
         name=root.text("name"),
         family=root.choice("family", FAMILIES),
@@ -159,8 +171,8 @@ def parse_manifest(data: bytes, where: str) -> Manifest:
         height=image.whole("height"),
         latent=LatentFormat(latent.whole("channels"), latent.whole("factor"), latent.number("scale", 1e-6, 1e6)),
         sampling=_sampling(root.section("sampling"), where),
-        texts=_texts(root.mapping("text", _text, least=1), where),
-        components=root.mapping("components", _component),
+        texts=_texts(root.mapping("text", _text, least=1), components, where),
+        components=components,
         files=root.mapping("files", lambda item: FileRecord(item.whole("size", 0, 2**63 - 1), item.text("sha256"))),
     )
 
@@ -183,8 +195,11 @@ def _sampling(item: JsonObject, where: str) -> SamplingConstants:
     )
 
 
-def _texts(found: Mapping[str, TextConstants], where: str) -> Mapping[str, TextConstants]:
-    """The text encoders in the order in which their states are joined."""
+def _texts(
+    found: Mapping[str, TextConstants], components: Mapping[str, Component], where: str
+) -> Mapping[str, TextConstants]:
+    """The text encoders in the order in which their states are joined; each has a token table unless its graph takes
+    token ids."""
     unknown = [name for name in found if name not in TEXT_ENCODERS]
     if unknown:
         raise ModelError(
@@ -192,6 +207,14 @@ def _texts(found: Mapping[str, TextConstants], where: str) -> Mapping[str, TextC
             where=where,
             hint="export the model again",
         )
+    for name, text in found.items():
+        interface = components[name].interface if name in components else OWN
+        if text.token_embedding is None and interface == OWN:
+            raise ModelError(
+                f"the manifest's text.{name}.token_embedding is None, expected a text",
+                where=where,
+                hint="export the model again",
+            )
     return {name: found[name] for name in TEXT_ENCODERS if name in found}
 
 
@@ -206,7 +229,7 @@ def _text(item: JsonObject) -> TextConstants:
         bos=item.whole("bos", 0, vocab - 1),
         eos=item.whole("eos", 0, vocab - 1),
         pad=item.whole("pad", 0, vocab - 1),
-        token_embedding=item.text("token_embedding"),
+        token_embedding=item.text("token_embedding") if item.has("token_embedding") else None,
         tokenizer=TokenizerFiles(tokenizer.text("vocab"), tokenizer.text("merges"), tokenizer.value("lowercase", bool)),
     )
 
@@ -216,6 +239,7 @@ def _component(item: JsonObject) -> Component:
         variants=item.mapping("variants", _variant, least=1),
         inputs=item.shapes("inputs"),
         outputs=item.shapes("outputs"),
+        interface=item.choice("interface", INTERFACES) if item.has("interface") else OWN,
     )
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from onnxflow.errors import ModelError, did_you_mean, shown
 from onnxflow.models import file_guard
-from onnxflow.models.bundle import Bundle, is_bundle, open_bundle, read_manifest
+from onnxflow.models.bundle import Bundle, has_manifest, is_bundle, open_bundle, read_manifest
 from onnxflow.models.manifest import Manifest
 
 EMBEDDED_NAME = "onnxflow-tiny"
@@ -153,9 +153,10 @@ class ModelStore:
         return None
 
     def _alternatives(self, name: str) -> list[str]:
-        """A bundle's names with a variant, as far as a workflow can use them; none if its manifest is unreadable."""
+        """A bundle's names with a variant, as far as a workflow can use them; none if its manifest is unreadable, or if
+        it is a foreign folder, which has each graph once."""
         folder = self._folder(name)
-        manifest = _manifest(folder) if folder is not None else None
+        manifest = _manifest(folder) if folder is not None and has_manifest(folder) else None
         names = [f"{name}@{variant}" for variant in manifest.alternatives] if manifest is not None else []
         return [spelled for spelled in names if file_guard.is_plain(spelled)]
 

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from functools import lru_cache
-from typing import Annotated
+from typing import Annotated, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from onnxflow.errors import InputError, ModelError
 from onnxflow.models.bundle import Bundle
 from onnxflow.models.disk import Disk
+from onnxflow.models.manifest import TextConstants, TokenizerFiles
+from onnxflow.models.pipeline.tokenizer import read_one_file
 from onnxflow.nodes.context import Context
 from onnxflow.nodes.spec import node
 from onnxflow.nodes.widgets import String
@@ -17,7 +20,7 @@ from onnxflow.text.chunks import ChunkShape
 from onnxflow.text.encode import TextModel, encode_prompt, joined, reading_of
 from onnxflow.text.groups import check
 from onnxflow.text.prompt import parse
-from onnxflow.text.tokenizer import read_tokenizer
+from onnxflow.text.tokenizer import Tokenizer, read_tokenizer, tokenizer_of
 from onnxflow.values import Clip, Conditioning
 
 Prompt = Annotated[str, String(multiline=True, dynamic_prompts=True)]
@@ -45,11 +48,10 @@ def clip_text_encode(ctx: Context, text: Prompt, clip: Clip) -> Conditioning:
 
 @lru_cache(maxsize=4)
 def text_model(bundle: Bundle, component: str = "text_encoder") -> TextModel:
-    """Tokenizer, memory-mapped token table, chunk shape and reading of one of ``bundle``'s text encoders; ModelError
-    when they do not fit together."""
+    """Tokenizer, memory-mapped token table if it needs one, chunk shape and reading of one of ``bundle``'s text
+    encoders; ModelError when they do not fit together."""
     text = bundle.text(component)
-    files = text.tokenizer
-    tokenizer = read_tokenizer(bundle.path(files.vocab), bundle.path(files.merges), lowercase=files.lowercase)
+    tokenizer = _tokenizer(bundle, text.tokenizer)
     if (tokenizer.start, tokenizer.end) != (text.bos, text.eos):
         raise ModelError(
             f"the manifest says that texts start with token {text.bos} and end with {text.eos}, the tokenizer has"
@@ -57,9 +59,22 @@ def text_model(bundle: Bundle, component: str = "text_encoder") -> TextModel:
             where=str(bundle.root),
             hint="export the model again",
         )
-    path = bundle.path(text.token_embedding)
+    table = _table(bundle, text, text.token_embedding) if text.token_embedding is not None else None
+    shape = ChunkShape(start=text.bos, end=text.eos, pad=text.pad, length=text.length)
+    return TextModel(tokenizer, table, shape, reading_of(bundle.manifest.family, component, text.skipped))
+
+
+def _tokenizer(bundle: Bundle, files: TokenizerFiles) -> Tokenizer:
+    vocabulary, merges = bundle.path(files.vocab), bundle.path(files.merges)
+    if vocabulary == merges:
+        return tokenizer_of(*read_one_file(vocabulary), vocabulary, lowercase=files.lowercase)
+    return read_tokenizer(vocabulary, merges, lowercase=files.lowercase)
+
+
+def _table(bundle: Bundle, text: TextConstants, name: str) -> NDArray[Any]:
+    path = bundle.path(name)
     try:
-        table = np.lib.format.open_memmap(path, mode="r")
+        table: NDArray[Any] = np.lib.format.open_memmap(path, mode="r")
     except Exception as error:  # numpy reads the header with Python's parser and passes on whatever that raises
         raise ModelError(
             f"the token table cannot be read: {str(error) or type(error).__name__}",
@@ -72,5 +87,4 @@ def text_model(bundle: Bundle, component: str = "text_encoder") -> TextModel:
             where=str(path),
             hint="export the model again",
         )
-    shape = ChunkShape(start=text.bos, end=text.eos, pad=text.pad, length=text.length)
-    return TextModel(tokenizer, table, shape, reading_of(bundle.manifest.family, component, text.skipped))
+    return table

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -24,6 +24,9 @@ LAST_LAYER: Final = -1
 
 BEFORE_LAST: Final = -2
 """The layer before it."""
+NORMED: Final = "normed_hidden_states"
+LAST: Final = "last_hidden_state"
+"""What a network gives instead of ``NORMED`` that has only its last layer to give: that one, [chunks, length, dim]."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,14 +56,16 @@ def reading_of(family: str, component: str, skipped: int) -> Reading:
 @dataclass(frozen=True, slots=True, eq=False)
 class TextModel:
     """What a text encoder needs besides its network: tokenizer, token table [vocabulary, dim], shape of its chunks, and
-    what is read of it."""
+    what is read of it. Without a table the network takes token ids and looks them up itself."""
 
     tokenizer: Tokenizer
-    table: NDArray[Any]
+    table: NDArray[Any] | None
     shape: ChunkShape
     reading: Reading = Reading()
 
     def __post_init__(self) -> None:
+        if self.table is None:
+            return
         ids = (self.tokenizer.largest_id, self.shape.start, self.shape.end, self.shape.pad)
         if self.table.ndim != 2 or len(self.table) <= max(ids) or min(ids) < 0:
             raise ModelError(
@@ -115,10 +120,26 @@ def _weigh(states: Array, empty: Array, weights: Array) -> Array:
     return found
 
 
+def _layer(outputs: Mapping[str, NDArray[Any]], wanted: str, place: int) -> NDArray[Any]:
+    """The states of one layer, counted from the end; ModelError when the network gives the last one only, normed, and
+    that is not what is asked for."""
+    if wanted in outputs:
+        layers = outputs[wanted]
+        found: NDArray[Any] = layers[place if -len(layers) < place < 0 else LAST_LAYER]
+        return found
+    if place != LAST_LAYER or wanted != NORMED:
+        raise ModelError(
+            f"the workflow needs layer {place} of the text encoder ({wanted}), whose graph gives only the last one"
+            f" after the final norm ({LAST})",
+            hint="export the model again with 'onnxflow export', whose graphs give all layers",
+        )
+    return outputs[LAST]
+
+
 def _run(chunks: tuple[Chunk, ...], model: TextModel, session: Session, layer: int | None) -> tuple[Array, Array]:
     """States [chunks, length, dim] of ``layer``, and pooled outputs [chunks, dim]."""
     reading = model.reading
-    wanted = "normed_hidden_states" if reading.normed else "hidden_states"
+    wanted = NORMED if reading.normed else "hidden_states"
     pool = "projected" if reading.projected else "pooled"
     place = (reading.layer if layer is None else layer) + reading.skipped
     states: list[NDArray[Any]] = []
@@ -126,20 +147,19 @@ def _run(chunks: tuple[Chunk, ...], model: TextModel, session: Session, layer: i
     for first in range(0, len(chunks), CHUNKS_A_RUN):
         batch = chunks[first : first + CHUNKS_A_RUN]
         ids = np.array([chunk.tokens for chunk in batch], dtype=np.int64)
-        outputs = session.run(
-            {
-                "inputs_embeds": np.asarray(model.table[ids], dtype=np.float32),
-                "eos_index": np.array([chunk.end_index(model.shape.end) for chunk in batch], dtype=np.int64),
-            }
-        )
-        missing = [name for name in (wanted, pool) if name not in outputs]
+        feeds = {"eos_index": np.array([chunk.end_index(model.shape.end) for chunk in batch], dtype=np.int64)}
+        if model.table is None:
+            feeds["input_ids"] = ids
+        else:
+            feeds["inputs_embeds"] = np.asarray(model.table[ids], dtype=np.float32)
+        outputs = session.run(feeds)
+        missing = [name for name in (wanted, pool) if name not in outputs and not (name == wanted and LAST in outputs)]
         if missing:
             raise ModelError(
                 f"the text encoder does not give {' and '.join(missing)}, only {', '.join(outputs) or 'nothing'}",
                 hint="export the model again with 'onnxflow export'",
             )
-        layers = outputs[wanted]
-        states.append(layers[place if -len(layers) < place < 0 else LAST_LAYER])
+        states.append(_layer(outputs, wanted, place))
         pooled.append(outputs[pool])
     found = [np.concatenate(parts).astype(np.float32, copy=False) for parts in (states, pooled)]
     if not all(np.isfinite(part).all() for part in found):

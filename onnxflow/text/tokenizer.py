@@ -10,7 +10,7 @@ from __future__ import annotations
 import heapq
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
@@ -140,7 +140,18 @@ def merge(symbols: list[str], ranks: Mapping[str, int]) -> list[str]:
 
 def read_tokenizer(vocabulary: Path, merges: Path, *, lowercase: bool = True) -> Tokenizer:
     """The tokenizer in two files, vocab.json and merges.txt; ModelError when one is missing or is something else."""
-    known, ranks = _read_vocabulary(vocabulary), _read_merges(merges)
+    return _fitting(_read_vocabulary(vocabulary), _read_merges(merges), vocabulary, merges, lowercase)
+
+
+def tokenizer_of(vocabulary: Any, merges: Sequence[str], path: Path, *, lowercase: bool = True) -> Tokenizer:
+    """The tokenizer of a vocabulary and merges that stand in one file, ``path``; ModelError when they are none."""
+    ranks = dict(zip(merges, range(len(merges)), strict=True))
+    return _fitting(_checked_vocabulary(vocabulary, path), ranks, path, path, lowercase)
+
+
+def _fitting(
+    known: dict[str, int], ranks: dict[str, int], vocabulary: Path, merges: Path, lowercase: bool
+) -> Tokenizer:
     if len(ranks) > len(known):
         raise ModelError(
             f"{merges.name} has {len(ranks)} merges for the {len(known)} entries of {vocabulary.name}: they do not"
@@ -156,6 +167,10 @@ def _read_vocabulary(path: Path) -> dict[str, int]:
         found: Any = json.loads(_read_text(path))
     except (ValueError, RecursionError) as error:
         raise ModelError(f"{path.name} of the tokenizer is not JSON: {error}", where=str(path), hint=_AGAIN) from None
+    return _checked_vocabulary(found, path)
+
+
+def _checked_vocabulary(found: Any, path: Path) -> dict[str, int]:
     if not isinstance(found, dict) or not all(type(i) is int and i >= 0 for i in found.values()):
         raise ModelError(
             f"{path.name} of the tokenizer is no vocabulary: expected an object of symbols and their ids (0 or more)",

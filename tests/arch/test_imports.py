@@ -48,6 +48,7 @@ PACKAGES: dict[str, set[str]] = {
         "numpy",
         "onnx",
         "onnxscript",
+        "optimum",
         "PIL",
         "safetensors",
         "tokenizers",

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 from fakes import int8_model
+from foreign_folder import write_foreign
 
 
 def onnxflow(*arguments: object, cwd: Path) -> subprocess.CompletedProcess[str]:
@@ -42,6 +43,15 @@ def test_every_model_is_listed_with_its_precisions(folder: Path) -> None:
     assert "fp32, int8" in lines[2]
     assert " MB " in lines[2]
     assert lines[2].endswith(str(folder / "models" / "checkpoints" / "sub" / "mine"))
+
+
+def test_a_folder_that_others_wrote_is_listed_as_such_and_removed(folder: Path) -> None:
+    foreign = write_foreign(folder / "models" / "checkpoints" / "foreign")
+    lines = onnxflow("models", cwd=folder).stdout.splitlines()
+    (line,) = [line for line in lines if line.startswith("foreign")]
+    assert "sd1" in line and "fp32 (an Optimum or Diffusers folder)" in line and line.endswith(str(foreign))
+    assert onnxflow("models", "rm", "foreign", "--yes", cwd=folder).returncode == 0
+    assert not foreign.exists()
 
 
 def test_a_model_is_removed_only_when_that_is_meant(folder: Path) -> None:

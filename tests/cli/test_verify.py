@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from foreign_folder import write_foreign
 
 from onnxflow.models.store import embedded_folder
 
@@ -69,3 +70,10 @@ def test_an_altered_file_and_a_folder_that_is_none_are_said(tmp_path: Path) -> N
     done = verify("onnxflow-tiny")
     assert done.returncode == 2
     assert "is no folder" in done.stderr
+
+
+def test_a_folder_that_others_wrote_has_nothing_to_compare_with(tmp_path: Path) -> None:
+    done = verify(write_foreign(tmp_path))
+    assert done.returncode == 1 and done.stdout == ""
+    assert "an Optimum or Diffusers folder: it stores neither" in done.stderr
+    assert "onnxflow export" in done.stderr and "Traceback" not in done.stderr

@@ -265,6 +265,20 @@ def test_a_wrong_entry_is_named(tmp_path: Path, path: str, value: Any, words: st
     assert words in found and str(tmp_path / "onnxflow.json") in found and len(found) < 1000
 
 
+def test_a_component_has_the_contracts_names_unless_it_says_others(tmp_path: Path) -> None:
+    assert open_bundle(write(tmp_path)).interface("unet") == "onnxflow"
+    assert open_bundle(write(tmp_path, changed("components.unet.interface", "optimum"))).interface("unet") == "optimum"
+    found = refusal(write(tmp_path, changed("components.unet.interface", "optimal")))
+    assert "components.unet.interface is 'optimal', this version knows onnxflow, optimum" in found
+
+
+def test_only_a_text_encoder_that_takes_ids_has_no_token_table(tmp_path: Path) -> None:
+    document = changed("text.text_encoder.token_embedding", ...)
+    assert "text.text_encoder.token_embedding is None, expected a text" in refusal(write(tmp_path, document))
+    document["components"]["text_encoder"] = {**document["components"]["unet"], "interface": "optimum"}
+    assert open_bundle(write(tmp_path, document)).text().token_embedding is None
+
+
 def test_facts_of_newer_writers_are_ignored(tmp_path: Path) -> None:
     for path in ("notes", "latent.offset", "components.unet.variants.fp32.seconds", "sampling.shift"):
         assert open_bundle(write(tmp_path, changed(path, {"new": [1]}))).name == "little"

@@ -178,3 +178,43 @@ def test_a_network_without_its_last_layer_is_read_one_layer_higher(tiny_model: T
         cut = replace(tiny_model, reading=Reading(-2, skipped=1))
         found = encode_prompt("a cat", cut, Counting(layers), layer=layer).entries[0]
         assert (found.cross_attn == expected).all()
+
+
+class Foreign:
+    """A Session that looks tokens up itself; its graph gives what ``function`` makes of the ids."""
+
+    def __init__(self, function: Callable[[Array], dict[str, NDArray[Any]]]) -> None:
+        self.function = function
+
+    def run(self, feeds: Feeds) -> dict[str, NDArray[Any]]:
+        assert sorted(feeds) == ["eos_index", "input_ids"]
+        assert feeds["input_ids"].dtype == np.int64
+        return self.function(feeds["input_ids"])
+
+    def close(self) -> None:
+        raise AssertionError("who opened the session closes it")
+
+
+def test_a_network_that_takes_ids_gives_the_same_condition(tiny_model: TextModel) -> None:
+    def last_only(ids: Array) -> dict[str, NDArray[Any]]:
+        assert tiny_model.table is not None
+        states = tiny_model.table[ids]
+        return {"last_hidden_state": states, "pooled": states[:, 0]}
+
+    foreign = replace(tiny_model, table=None)
+    for prompt in ("a cat", "a (red:1.3) cat", "cat " * 100):
+        (wanted,) = encode_prompt(prompt, tiny_model, Counting(identity)).entries
+        (found,) = encode_prompt(prompt, foreign, Foreign(last_only)).entries
+        assert np.array_equal(found.cross_attn, wanted.cross_attn)
+        assert found.pooled is not None and wanted.pooled is not None
+        assert np.array_equal(found.pooled, wanted.pooled)
+    cut = replace(foreign, reading=Reading(-2, skipped=1))  # Diffusers' Stable Diffusion 2.x: the last is the one
+    encode_prompt("a cat", cut, Foreign(last_only))
+    for model, layer in ((foreign, -2), (replace(foreign, reading=Reading(-2)), None), (foreign, -40)):
+        with pytest.raises(
+            ModelError, match=r"needs layer -\d+ of the text encoder \(normed_hidden_states\)"
+        ) as caught:
+            encode_prompt("a cat", model, Foreign(last_only), layer=layer)
+        assert "onnxflow export" in caught.value.hint
+    with pytest.raises(ModelError, match=r"needs layer -1 of the text encoder \(hidden_states\)"):
+        encode_prompt("a cat", replace(foreign, reading=Reading(normed=False)), Foreign(last_only))
