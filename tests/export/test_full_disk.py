@@ -142,7 +142,9 @@ def test_a_disk_of_any_size_that_is_too_small(
         assert not list(disk.iterdir())
 
 
-def test_as_a_user_meets_it_with_an_older_bundle_there(random_model: Path, tmp_path: Path) -> None:
+def test_as_a_user_meets_it_with_an_older_bundle_there(
+    random_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     source = open_source(random_model)
     steps = plan(parts(source.facts), "sd1", ["fp32"], "fp32")
     least = estimate({part: source.shapes(part) for part in parts(source.facts)}, steps, "fp32").least
@@ -152,8 +154,8 @@ def test_as_a_user_meets_it_with_an_older_bundle_there(random_model: Path, tmp_p
         return subprocess.run(command, env=dict(os.environ), capture_output=True, text=True, check=False)
 
     with mounted(tmp_path / "disk", 3 * least) as disk:
-        done = onnxflow(disk / "mine")
-        assert done.returncode == 0, done.stderr
+        monkeypatch.setattr(exporting, "compare", lambda *given: (0.0, 0.1))
+        exporting.export_bundle(random_model, disk / "mine")
         with (disk / "ballast").open("wb") as ballast:  # the new bundle's weights would fit, but not its graphs
             ballast.truncate(0)
             ballast.write(bytes(room.free_disk(disk) - least - 100_000))
