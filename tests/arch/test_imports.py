@@ -25,7 +25,7 @@ UNITS: dict[str, set[str]] = {
     "settings": {"errors", "models"},
     "engine": {"cancel", "collector", "errors", "graph", "models", "nodes.spec", "providers", "values", "workflow"},
     "workflow": {"collector", "errors", "graph", "models.disk", "nodes.comfyui_classes", "nodes.spec"},
-    "export": {"cancel", "errors", "models", "providers.session", "text"},
+    "export": {"cancel", "errors", "models", "providers.session", "sampling", "text", "values"},
     "nodes": {"errors", "models", "sampling", "text", "values"},
     "providers": {"cancel", "errors", "values"},
     "sampling": {"errors", "values"},
