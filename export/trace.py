@@ -15,6 +15,7 @@ import torch
 from numpy.typing import NDArray
 from onnx import ModelProto, NodeProto, TensorProto, helper
 
+from onnxflow.errors import ModelError
 from onnxflow.export.components import Component
 from onnxflow.export.half import INNER
 
@@ -85,8 +86,19 @@ class Store:
         return tensor
 
     def write(self, model: ModelProto) -> list[Path]:
-        """Write the graph itself, and return all files."""
+        """Write the graph itself, and return all files; ModelError when ONNX's own checker finds it wrong."""
         self._path.write_bytes(model.SerializeToString(deterministic=True))
+        if self._file is not None:
+            self._file.flush()  # the checker looks whether it is as long as the graph says
+        try:
+            onnx.checker.check_model(str(self._path))
+        except onnx.checker.ValidationError as error:
+            reason = (str(error).strip().splitlines() or ["no reason given"])[0][:300]
+            raise ModelError(
+                f"the graph that was made is not valid ONNX: {reason}",
+                where=str(self._path),
+                hint="please report it with the model's name",
+            ) from error
         return [self._path] if self._file is None else [self._path, self._location]
 
 

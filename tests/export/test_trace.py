@@ -1,19 +1,21 @@
 # ruff: noqa: E402
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 torch = pytest.importorskip("torch")
 
 import onnx
 from diffusers import UNet2DConditionModel
-from onnx import helper
+from onnx import TensorProto, helper
 from onnxruntime import InferenceSession
 
+from onnxflow.errors import ModelError
 from onnxflow.export import components
 from onnxflow.export.components import Component
 from onnxflow.export.dynamic_int8 import write_quantized
-from onnxflow.export.trace import _shorten_names, write_graph
+from onnxflow.export.trace import Store, _shorten_names, write_graph
 
 
 def test_values_between_nodes_are_numbered_and_what_has_a_name_keeps_it() -> None:
@@ -56,3 +58,15 @@ def test_a_quantised_convolution_loads_with_its_weights_in_a_file_of_their_own(t
     (given,) = session.run(None, {"in": sample.numpy()})
     wanted = convolution(sample).detach()
     assert float((torch.from_numpy(given) - wanted).abs().max()) < 0.02 * float(wanted.abs().max())
+
+
+@pytest.mark.parametrize("beside", [False, True])
+def test_a_graph_that_onnx_finds_wrong_is_refused(beside: bool, tmp_path: Path) -> None:
+    value = helper.make_tensor_value_info("x", TensorProto.FLOAT, [1])
+    node = helper.make_node("Relu", ["y"], ["x"])  # reads what nothing gives
+    graph = helper.make_graph([node], "wrong", [], [value])
+    with Store(tmp_path / "model.onnx", beside) as store:
+        graph.initializer.append(store.tensor("w", np.zeros(1000, np.float32)))
+        model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+        with pytest.raises(ModelError, match="not valid ONNX"):
+            store.write(model)
