@@ -49,7 +49,7 @@ class FusedProcessor:
     ) -> Tensor:
         """Attention over tokens [b, s, c], or over the pixels of a picture [b, c, h, w] as in an autoencoder."""
         if attention_mask is not None:
-            raise ValueError("attention masks are not part of the Stable Diffusion 1.x components")
+            raise ValueError("attention masks are not part of a Stable Diffusion component")
         tokens = hidden_states.flatten(2).transpose(1, 2) if hidden_states.ndim == 4 else hidden_states
         if attn.group_norm is not None:
             tokens = attn.group_norm(tokens.transpose(1, 2)).transpose(1, 2)

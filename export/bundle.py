@@ -12,18 +12,19 @@ from numpy.typing import NDArray
 from torch import nn
 
 from onnxflow.errors import MemoryLimitError, ModelError, OnnxflowError, OutputError
-from onnxflow.export.calibration import PROMPTS, read_calibration
+from onnxflow.export.calibration import PROMPTS, check_prompts, read_calibration
 from onnxflow.export.components import Component, components_of, text_model
 from onnxflow.export.denoising import calibrate_denoiser
 from onnxflow.export.dynamic_int8 import write_quantized
 from onnxflow.export.estimate import Estimate, estimate
 from onnxflow.export.half import check_half, in_half, round_to_half
-from onnxflow.export.manifest import FILE_NAME, FORMAT, TOOLS, Exported, token_table, tokenizer_folder, write_manifest
+from onnxflow.export.lock import alone
+from onnxflow.export.manifest import TOOLS, Exported, token_table, tokenizer_folder, write_manifest
 from onnxflow.export.open_source import open_source
 from onnxflow.export.parity import compare, reference_of
 from onnxflow.export.progress import Progress, Say, Show
 from onnxflow.export.replacement import put_in_place, recover
-from onnxflow.export.room import bytes_below, check_room
+from onnxflow.export.room import bytes_below, check_room, is_out_of_memory
 from onnxflow.export.source import TEXT_PARTS, UNET, Facts, Source, digest_of, parts
 from onnxflow.export.static_int8 import write_static
 from onnxflow.export.steps import ALLOWED, STATIC, Step, check_options, plan
@@ -31,6 +32,7 @@ from onnxflow.export.target import check_target
 from onnxflow.export.tokenizer import write_tokenizer
 from onnxflow.export.trace import write_graph
 from onnxflow.export.work_folder import Done, WorkFolder, part_folder
+from onnxflow.models.manifest import FILE_NAME, FORMAT
 from onnxflow.models.reference import read_reference, reference_file
 
 CALIBRATION = "calibration.json"
@@ -43,7 +45,7 @@ def export_bundle(
     *,
     precisions: Sequence[str] = ("fp32",),
     storage: str = "fp32",
-    prompts: Sequence[str] = PROMPTS,
+    prompts: Sequence[str] = (),
     resume: bool = False,
     force: bool = False,
     report: Say = lambda line: None,
@@ -55,32 +57,48 @@ def export_bundle(
     Storage "fp16" halves the size of fp32 graphs, which compute in fp32 all the same. One network is in memory at a
     time, and none while its graphs are checked. A killed export leaves a hidden folder beside `bundle`, from which
     `resume` goes on. With `force` graphs that differ from torch by more than their precision may are written all the
-    same, and short memory is no reason not to begin. `prompts` are drawn to calibrate "int8-static". `report` is told
-    what is worth reading, `progress` how far it is.
+    same, and short memory is no reason not to begin. `prompts` are drawn to calibrate "int8-static", our own when none
+    are given. `report` is told what is worth reading, `progress` how far it is.
 
     UsageError for options that make no sense, ModelError for a source that is no such model or an export that differs
     from torch, OutputError if `bundle` cannot be written; nothing is left then. OutputError or MemoryLimitError, before
     anything is written or removed, when there is no room for it; MemoryLimitError when memory ends on the way, which
     `resume` goes on from.
     """
-    check_options(precisions, storage)
+    check_options(precisions, storage, prompts)
+    check_prompts(prompts)
+    if STATIC in precisions and not prompts:
+        prompts = PROMPTS
     bundle = check_target(source, bundle)
+    with alone(bundle):
+        return _export(source, bundle, precisions, storage, prompts, resume, force, Progress(report, progress))
+
+
+def _export(
+    source: Path,
+    bundle: Path,
+    precisions: Sequence[str],
+    storage: str,
+    prompts: Sequence[str],
+    resume: bool,
+    force: bool,
+    told: Progress,
+) -> list[Exported]:
     recover(bundle)
-    told = Progress(report, progress)
     told(f"reading {source}")
     told.begin("reading what it is")
     model = open_source(source)
     facts = model.facts
     steps = plan(parts(facts), facts.family, precisions, storage)
     told(f"{facts.name}: {facts.family}, predicts {facts.sampling.prediction}; {len(steps)} graphs")
-    needs = estimate({part: model.shapes(part) for part in parts(facts)}, steps, storage)
+    needs = estimate({part: model.shapes(part) for part in parts(facts)}, steps, storage, len(prompts))
     check_room(needs, bundle, bytes_below(part_folder(bundle)), force=force, report=told)
     told.begin("hashing the source")
     digest = digest_of(model)
     key = {
         "source": digest, "precisions": sorted(set(precisions)), "storage": storage, "format": FORMAT,
-        "prompts": list(prompts) if STATIC in precisions else [],
-        "tools": {tool: version(tool) for tool in TOOLS},
+        "prompts": list(prompts),
+        "tools": {tool: version(tool) for tool in ("onnxflow", *TOOLS)},
     }  # fmt: skip
     try:
         work = WorkFolder(bundle, key, resume=resume, report=told)
@@ -93,13 +111,14 @@ def export_bundle(
             write_manifest(work.manifest, work.files, facts, exported, digest)
             work.manifest.rename(work.files / FILE_NAME)
             put_in_place(work.files, bundle)
-        except MemoryLimitError:
-            raise  # what is done is right: it is gone on with when there is more memory
+        except MemoryLimitError as error:  # what is done is right: it is gone on with when there is more memory
+            error.hint = f"{error.hint}; the same command with --resume goes on with what is done"
+            raise
         except (OnnxflowError, OSError):
             work.remove()
             raise
         except (MemoryError, RuntimeError) as error:
-            if isinstance(error, RuntimeError) and "can't allocate memory" not in str(error):
+            if not is_out_of_memory(error):
                 raise
             raise MemoryLimitError(
                 f"there was not enough memory left for {told.now}",

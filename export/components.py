@@ -12,6 +12,7 @@ from diffusers import AutoencoderKL, UNet2DConditionModel
 from torch import Tensor, nn
 from transformers import CLIPTextModel, CLIPTextModelWithProjection
 
+from onnxflow.errors import ModelError
 from onnxflow.export.attention import FusedProcessor, attend
 from onnxflow.export.source import UNET, VAE, Facts
 
@@ -196,14 +197,18 @@ def told_facts(network: UNet2DConditionModel, pooled: int | None) -> dict[str, i
 
     SDXL: text_embeds, and time_ids, which are six (height and width, top and left of the crop, height and width wanted)
     or for the refiner five (an aesthetic score instead of the last two). LCM: timestep_cond, how strong guidance is.
-    ValueError when `pooled` does not fit the network.
+    ModelError when `pooled` does not fit the network.
     """
     config = network.config
     facts: dict[str, int] = {}
     if config.addition_embed_type == "text_time":
         ids, rest = divmod(config.projection_class_embeddings_input_dim - (pooled or 0), config.addition_time_embed_dim)
         if pooled is None or rest or ids not in (5, 6):
-            raise ValueError(f"a projected text of width {pooled} is not what the unet is told")
+            raise ModelError(
+                f"the unet is told {config.projection_class_embeddings_input_dim} numbers besides the text, which a "
+                f"projected text of width {pooled} and a picture's sizes are not",
+                hint="unet/ and text_encoder_2/ are of two models: copy the folder again",
+            )
         facts |= {"text_embeds": pooled, "time_ids": ids}
     if config.time_cond_proj_dim is not None:
         facts["timestep_cond"] = config.time_cond_proj_dim

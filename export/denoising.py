@@ -49,7 +49,7 @@ def calibrate_denoiser(model: Source, prompts: Sequence[str], report: Callable[[
     ModelError as the source raises; one network at a time is in memory.
     """
     facts = model.facts
-    size = min(facts.width, facts.height, LARGEST_SIDE) // 64 * 64
+    size = max(64, min(facts.width, facts.height, LARGEST_SIDE) // 64 * 64)
     report(f"calibrating: {len(prompts)} pictures of {size} x {size} pixels in {STEPS} steps each")
     negative, *positive = encode(model, ["", *prompts])
     network = model.network(UNET)

@@ -15,6 +15,7 @@ from torch import nn
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTextModelWithProjection
 
 from onnxflow.errors import ModelError
+from onnxflow.export.room import is_out_of_memory
 from onnxflow.export.source import UNET, VAE, Facts, TextFacts, check_weights
 from onnxflow.models.json_file import read_json
 from onnxflow.models.pipeline.config import COPY, TextConfig, read_text, read_unet, read_vae
@@ -50,6 +51,13 @@ class DiffusersFolder:
         configs = {part: read_text(self._config(part)) for part in self.text_parts}
         family = family_of(unet, configs, self.folder)
         check_fit(unet, vae, configs, self.folder)
+        texts = tuple(self._text(part, config, family) for part, config in configs.items())
+        if family.startswith("sdxl") and texts[-1].projection is None:
+            raise ModelError(
+                f"{texts[-1].component} is no {CLIPTextModelWithProjection.__name__}, as SDXL's is",
+                where=str(self.folder / INDEX),
+                hint="correct its class there, or copy the folder again",
+            )
         return Facts(
             name=self.index.name,
             family=family,
@@ -60,7 +68,7 @@ class DiffusersFolder:
             latent_scale=vae.scale,
             in_channels=unet.in_channels,
             sampling=read_sampling(self.folder / FILE),
-            texts=tuple(self._text(part, config, family) for part, config in configs.items()),
+            texts=texts,
         )
 
     @property
@@ -112,6 +120,8 @@ class DiffusersFolder:
             with init_empty_weights():
                 return kind.from_config(content) if part in (UNET, VAE) else kind(CLIPTextConfig(**content))
         except Exception as error:  # the classes check their arguments in their own ways
+            if is_out_of_memory(error):
+                raise
             raise _unloadable(part, self.folder / part, error) from error
 
     def _load(self, kind: Any, part: str) -> Any:
@@ -122,6 +132,8 @@ class DiffusersFolder:
         try:
             network, info = kind.from_pretrained(str(folder), local_files_only=True, output_loading_info=True)
         except Exception as error:  # the loaders raise whatever their parsers raise
+            if is_out_of_memory(error):
+                raise
             raise _unloadable(part, folder, error) from error
         missing = sorted(info["missing_keys"]) + sorted(str(key) for key in info.get("mismatched_keys", ()))
         if missing:

@@ -24,7 +24,7 @@ _PEAK = {"fp32": 1.7, "fp16": 2.4, "int8": 1.5}  # by storage
 # Seconds of two cores for a million weights, measured on the same: only how they compare counts. The VAE is small, but
 # its calls at 256 x 256 are long.
 READ, WRITE, _CHECK, _CHECK_VAE = 0.03, 0.06, 0.05, 1.0
-_CALIBRATE = 0.4  # of a denoiser that draws four pictures of 512 x 512
+_CALIBRATE = 0.1  # of a denoiser that draws a picture of 512 x 512
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,8 +46,8 @@ class Estimate:
         return sum(sum(work.values()) for work in (self.reading, self.writing, self.checking)) + self.calibrating
 
 
-def estimate(shapes: Mapping[str, Shapes], steps: Sequence[Step], storage: str) -> Estimate:
-    """What these steps take; `shapes` has the weights of every part."""
+def estimate(shapes: Mapping[str, Shapes], steps: Sequence[Step], storage: str, prompts: int = 0) -> Estimate:
+    """What these steps take; `shapes` has the weights of every part, `prompts` pictures are drawn to calibrate."""
     counts = {step.component: count_weights(shapes[step.part], _OF.get(step.component, ())) for step in steps}
     graphs = sum(counts[step.component] * _BYTES[step.storage] for step in steps)
     tables = sum(
@@ -69,7 +69,9 @@ def estimate(shapes: Mapping[str, Shapes], steps: Sequence[Step], storage: str) 
             step.name: counts[step.component] * (_CHECK_VAE if step.component in _OF else _CHECK) / 1e6
             for step in steps
         },
-        calibrating=sum(counts[step.component] * _CALIBRATE / 1e6 for step in steps if step.precision == STATIC),
+        calibrating=sum(
+            counts[step.component] * prompts * _CALIBRATE / 1e6 for step in steps if step.precision == STATIC
+        ),
     )
 
 

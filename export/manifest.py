@@ -10,10 +10,8 @@ from pathlib import Path
 from onnxflow.export.source import Facts, TextFacts
 from onnxflow.export.steps import Step
 from onnxflow.export.work_folder import Done, sha256
-from onnxflow.models.manifest import OWN
+from onnxflow.models.manifest import FORMAT, OWN
 
-FORMAT = 2
-FILE_NAME = "onnxflow.json"
 LARGEST_ERROR = 1e9  # instead of infinity, which JSON has not
 TOOLS = ("torch", "diffusers", "transformers", "onnx", "onnxruntime", "numpy")
 

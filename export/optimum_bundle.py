@@ -4,6 +4,7 @@ What PyTorch gives is stored beside them as for our own graphs, so that `onnxflo
 """
 
 import dataclasses
+import errno
 import gc
 import warnings
 from collections.abc import Callable, Sequence
@@ -11,20 +12,21 @@ from pathlib import Path
 
 from torch import nn
 
-from onnxflow.errors import ModelError, OutputError, UsageError
+from onnxflow.errors import MemoryLimitError, ModelError, OutputError, UsageError
 from onnxflow.export.components import Component
 from onnxflow.export.diffusers_folder import DiffusersFolder
-from onnxflow.export.manifest import FILE_NAME, TOOLS, Exported, tokenizer_folder, write_manifest
+from onnxflow.export.manifest import TOOLS, Exported, tokenizer_folder, write_manifest
 from onnxflow.export.optimum_components import components
 from onnxflow.export.parity import compare, reference_of
 from onnxflow.export.replacement import put_in_place, recover
+from onnxflow.export.room import is_out_of_memory
 from onnxflow.export.source import Facts, digest_of, parts
 from onnxflow.export.steps import ALLOWED, Step
 from onnxflow.export.target import check_target
 from onnxflow.export.tokenizer import write_tokenizer
 from onnxflow.export.work_folder import WorkFolder
 from onnxflow.models.foreign import GRAPH, read_foreign
-from onnxflow.models.manifest import OPTIMUM, Manifest
+from onnxflow.models.manifest import FILE_NAME, OPTIMUM, Manifest
 from onnxflow.models.reference import read_reference, reference_file
 
 TASK = "text-to-image"
@@ -124,6 +126,14 @@ def _run_optimum(source: Path, made: Path) -> None:
                 str(source), str(made), task=TASK, library_name="diffusers", local_files_only=True, do_validation=False
             )
     except Exception as error:  # whatever its own libraries raise
+        if is_out_of_memory(error):
+            raise MemoryLimitError(
+                "there was not enough memory left for Optimum",
+                where=str(source),
+                hint="close other programs, add swap, or use --engine torch, which takes less",
+            ) from error
+        if isinstance(error, OSError) and error.errno == errno.ENOSPC:
+            raise
         reason = (str(error).strip().splitlines() or [type(error).__name__])[0][:300]
         raise ModelError(
             f"Optimum cannot export the model: {reason}", where=str(source), hint="try --engine torch"

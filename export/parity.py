@@ -2,13 +2,16 @@
 
 import statistics
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import torch
+from diffusers.models.attention_processor import Attention, AttnProcessor2_0
 from numpy.typing import NDArray
+from torch import nn
 
 from onnxflow.cancel import CancelToken
 from onnxflow.export.components import Component
@@ -40,6 +43,20 @@ class _OneGraph:
         return self.names
 
 
+@contextmanager
+def _own_attention(module: nn.Module) -> Iterator[None]:
+    """Let Diffusers' networks compute attention as Diffusers does, not as it is exported: an error there must show."""
+    fused = [layer for layer in module.modules() if isinstance(layer, Attention)]
+    processors = [layer.processor for layer in fused]
+    for layer in fused:
+        layer.set_processor(AttnProcessor2_0())
+    try:
+        yield
+    finally:
+        for layer, processor in zip(fused, processors, strict=True):
+            layer.set_processor(processor)
+
+
 @torch.no_grad()
 def reference_of(component: Component) -> Reference:
     """What torch gives for the component's examples, whose ControlNet residuals are cut to one pixel: they spread over
@@ -48,7 +65,8 @@ def reference_of(component: Component) -> Reference:
         name: value[:, :, :1, :1] if name.endswith("residual") or "_residual_" in name else value
         for name, value in component.examples.items()
     }
-    found = component.module(*examples.values())
+    with _own_attention(component.module):
+        found = component.module(*examples.values())
     outputs = found if isinstance(found, tuple) else (found,)
     return Reference(
         {name: np.ascontiguousarray(value.numpy()) for name, value in examples.items()},

@@ -49,6 +49,11 @@ def check_room(estimate: Estimate, bundle: Path, left: int, *, force: bool, repo
     report("warning: there is less memory than that, the export may be very slow or be killed")
 
 
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether Python or PyTorch, which has no error of its own for it, could not have the memory it asked for."""
+    return isinstance(error, MemoryError) or (isinstance(error, RuntimeError) and "can't allocate memory" in str(error))
+
+
 def size(count: int) -> str:
     """Bytes for people."""
     return f"{count / 1e9:.1f} GB" if count >= 1e9 else f"{count / 1e6:.1f} MB"

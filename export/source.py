@@ -17,7 +17,6 @@ from onnxflow.export.work_folder import sha256
 from onnxflow.models.manifest import SamplingConstants
 from onnxflow.models.pipeline.tokenizer import Tokenizer
 
-FAMILIES = ("sd1", "sd2", "sdxl", "sdxl-refiner")
 TEXT_PARTS = ("text_encoder", "text_encoder_2")
 UNET, VAE = "unet", "vae"
 

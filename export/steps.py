@@ -35,12 +35,14 @@ class Step:
         return f"{self.component}, {self.precision}"
 
 
-def check_options(precisions: Sequence[str], storage: str) -> None:
-    """UsageError for an unknown precision or storage."""
+def check_options(precisions: Sequence[str], storage: str, prompts: Sequence[str] = ()) -> None:
+    """UsageError for an unknown precision or storage, and for prompts that nothing would read."""
     unknown = [precision for precision in precisions if precision not in PRECISIONS]
     if unknown or not precisions:
         given = repr(unknown[0]) if unknown else "none"
         raise UsageError(f"unknown precision {given}", hint=f"this version exports {', '.join(PRECISIONS)}")
+    if prompts and STATIC not in precisions:
+        raise UsageError(f"only {STATIC} is calibrated on prompts", hint=f"ask for --precision {STATIC}, too")
     if storage not in ("fp32", "fp16"):
         raise UsageError(f"unknown storage {storage!r}", hint="choose fp32 or fp16")
 

@@ -47,6 +47,7 @@ class WorkFolder:
         self.files = self.root / "files"
         self.manifest = self.root / FILE_NAME
         self._done: dict[str, Done] = {}
+        self._digests: dict[Path, str] = {}  # of what an earlier start left
         self._made = [folder for folder in self.root.parents if not folder.exists()]
         text = json.dumps(key, sort_keys=True)
         # With a manifest the files are a bundle: the finished one, or the older one that it was exchanged for.
@@ -75,6 +76,8 @@ class WorkFolder:
 
     def finish(self, step: str, names: Sequence[str], **facts: Any) -> Done:
         """Note that a step is finished, whose files are in place, and what is known of its graph."""
+        for name in names:
+            _settle(self.files / name)
         files = {name: (path.stat().st_size, sha256(path)) for name in names for path in [self.files / name]}
         done = Done(step, files, **facts)
         self.keep(done)
@@ -110,13 +113,25 @@ class WorkFolder:
         return found
 
     def _is_whole(self, done: Done) -> bool:
-        """Whether the files of a step are still as they were noted; sizes only, contents are hashed at the end."""
-        paths = [(self.files / name, size) for name, (size, _) in done.files.items()]
-        return all(path.is_file() and path.stat().st_size == size for path, size in paths)
+        """Whether the files of a step are still as they were noted."""
+        paths = [(self.files / name, size, digest) for name, (size, digest) in done.files.items()]
+        return all(p.is_file() and p.stat().st_size == size and self._digest(p) == digest for p, size, digest in paths)
+
+    def _digest(self, path: Path) -> str:
+        """The digest of a file, which several steps may name."""
+        if path not in self._digests:
+            self._digests[path] = sha256(path)
+        return self._digests[path]
 
 
 def _line(done: Done) -> str:
     return json.dumps(asdict(done)) + "\n"
+
+
+def _settle(path: Path) -> None:
+    """Wait until a file's contents are on the disk: the journal, which is, must not know more than the disk."""
+    with path.open("rb+") as file:
+        os.fsync(file.fileno())
 
 
 def sha256(path: Path) -> str:

@@ -95,7 +95,7 @@ def _with_torch(
 
     from onnxflow.cli.export_progress import open_export_progress
     from onnxflow.export.bundle import export_bundle
-    from onnxflow.export.calibration import PROMPTS, read_prompts
+    from onnxflow.export.calibration import read_prompts
 
     with open_export_progress(quiet=quiet, stream=sys.stderr) as shown:
         return export_bundle(
@@ -103,7 +103,7 @@ def _with_torch(
             bundle,
             precisions=precisions,
             storage=storage,
-            prompts=read_prompts(prompts) if prompts else PROMPTS,
+            prompts=read_prompts(prompts) if prompts else (),
             resume=resume,
             force=force,
             report=shown.say,

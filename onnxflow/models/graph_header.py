@@ -21,7 +21,7 @@ FLOAT16: Final = 10
 """TensorProto's number for half precision."""
 
 _LARGEST = 1024 * 1024  # no declaration of an input has more bytes
-_MOST_FIELDS = 5_000_000
+_MOST_FIELDS = 500_000
 _GRAPH, _INITIALIZER, _INPUT, _OUTPUT = 7, 5, 11, 12
 _FIXED = {1: 8, 5: 4}  # bytes by wire type
 

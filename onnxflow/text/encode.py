@@ -123,9 +123,11 @@ def _weigh(states: Array, empty: Array, weights: Array) -> Array:
 def _layer(outputs: Mapping[str, NDArray[Any]], wanted: str, place: int) -> NDArray[Any]:
     """The states of one layer, counted from the end; ModelError when the network gives the last one only, normed, and
     that is not what is asked for."""
+    if place >= 0:
+        place = LAST_LAYER  # beyond what the network was exported with
     if wanted in outputs:
         layers = outputs[wanted]
-        found: NDArray[Any] = layers[place if -len(layers) < place < 0 else LAST_LAYER]
+        found: NDArray[Any] = layers[place if -len(layers) < place else LAST_LAYER]
         return found
     if place != LAST_LAYER or wanted != NORMED:
         raise ModelError(

@@ -17,6 +17,7 @@ from safetensors.numpy import load_file, save_file
 from onnxflow.cli.main import main
 from onnxflow.errors import ModelError
 from onnxflow.export import bundle as exporting
+from onnxflow.export import source as reading
 from onnxflow.export.source import check_weights
 
 UNET = Path("unet") / "diffusion_pytorch_model.safetensors"
@@ -52,7 +53,7 @@ def test_a_folder_of_another_family(
     (model / "model_index.json").write_text(json.dumps({"_class_name": pipeline}))
     said = refusal(model, monkeypatch, capsys)
     assert f"the model is a '{pipeline}'" in said
-    assert "this version exports Stable Diffusion 1.x, 2.x and XL" in said
+    assert "this version knows Stable Diffusion 1.x, 2.x and XL" in said
 
 
 @pytest.mark.parametrize(
@@ -140,7 +141,7 @@ def test_a_source_that_cannot_be_read_is_no_fault_of_the_bundle(
     def failing(path: Path) -> str:
         raise OSError(5, "Input/output error", str(path))
 
-    monkeypatch.setattr(exporting, "sha256", failing)
+    monkeypatch.setattr(reading, "sha256", failing)
     said = refusal(model, monkeypatch, capsys)
     assert f"cannot read the model: Input/output error\n  in: {model}" in said
 

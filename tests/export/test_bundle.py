@@ -11,13 +11,16 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
+from diffusers import UNet2DConditionModel
 from safetensors.torch import load_file, save_file
 
 from onnxflow.cancel import CancelToken
 from onnxflow.engine.verify import check_files, verdicts
-from onnxflow.errors import ModelError, OutputError, UsageError
+from onnxflow.errors import MemoryLimitError, ModelError, OutputError, UsageError
+from onnxflow.export import attention
 from onnxflow.export import bundle as exporting
 from onnxflow.export.bundle import export_bundle
+from onnxflow.export.lock import alone
 from onnxflow.export.work_folder import WorkFolder
 from onnxflow.models.bundle import open_bundle
 
@@ -316,7 +319,7 @@ def test_a_journal_torn_by_a_kill_loses_its_last_step_only(tmp_path: Path) -> No
     assert again.done("one") == work.done("one")
     assert again.done("two") is None
     again.finish("two", ["two"])
-    (work.files / "one").write_text("longer")
+    (work.files / "one").write_text("eno")  # as long as before
     last = WorkFolder(tmp_path / "bundle", {"a": 1}, resume=True, report=print)
     assert last.done("one") is None  # its file is not what it was
     assert last.done("two") is not None
@@ -346,3 +349,61 @@ def test_altered_and_missing_files_are_named(model: Path, tmp_path: Path) -> Non
     path.write_bytes(content)
     with pytest.raises(ModelError, match=r"the model's unet/model\.onnx was altered"):
         check_files(open_bundle(tmp_path / "bundle"))
+
+
+def test_a_model_inside_the_older_bundle_is_not_removed_with_it(model: Path, tmp_path: Path) -> None:
+    bundle = tmp_path / "bundle"
+    export_bundle(model, bundle)
+    inside = Path(shutil.copytree(model, bundle / "original"))
+    before = files(bundle)
+    with pytest.raises(UsageError, match="lies in the folder that the bundle would replace"):
+        export_bundle(inside, bundle)
+    with pytest.raises(OutputError, match="has another file, original/"):
+        export_bundle(model, bundle)
+    assert files(bundle) == before
+    shutil.rmtree(inside)
+    (bundle / ".DS_Store").write_text("of the system")
+    export_bundle(model, bundle)
+
+
+def test_two_exports_of_one_name_at_once_are_refused(model: Path, tmp_path: Path) -> None:
+    with alone(tmp_path / "bundle"), pytest.raises(UsageError, match="another export writes this bundle"):
+        export_bundle(model, tmp_path / "bundle")
+    assert not (tmp_path / "bundle").exists()
+    with alone(tmp_path / "other"):
+        export_bundle(model, tmp_path / "bundle")
+
+
+def test_memory_that_ends_while_a_network_is_read_loses_nothing(
+    model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def ending(*given: object, **others: object) -> None:
+        raise RuntimeError("[enforce fail at alloc_cpu.cpp:124] DefaultCPUAllocator: can't allocate memory: 9 bytes")
+
+    with monkeypatch.context() as short:
+        short.setattr(UNet2DConditionModel, "from_pretrained", ending)
+        with pytest.raises(MemoryLimitError) as raised:
+            export_bundle(model, tmp_path / "bundle")
+    assert "--resume" in raised.value.hint
+    lines: list[str] = []
+    export_bundle(model, tmp_path / "bundle", resume=True, report=lines.append)
+    assert any(line.startswith("goes on: ") for line in lines)
+    assert not [line for line in lines if line.startswith("vae_decoder")]  # it was done
+
+
+def test_prompts_that_nothing_reads_or_nobody_can_read_are_refused(model: Path, tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="only int8-static is calibrated"):
+        export_bundle(model, tmp_path / "bundle", prompts=["a cat"])
+    with pytest.raises(UsageError, match="cannot be used"):
+        export_bundle(model, tmp_path / "bundle", prompts=["a (cat:1e999)"], precisions=["int8-static"])
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["model"]
+
+
+def test_an_error_in_the_attention_that_is_exported_is_found(
+    model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What the graphs are compared with is Diffusers' own attention, not the one that they are made of."""
+    right = attention.attend
+    monkeypatch.setattr(attention, "attend", lambda *given: 1.01 * right(*given))
+    with pytest.raises(ModelError, match=r"vae_encoder differs from torch"):
+        export_bundle(model, tmp_path / "bundle")

@@ -9,14 +9,17 @@ torch = pytest.importorskip("torch")
 
 from torch import Tensor, nn
 
-from onnxflow.errors import UsageError
+from onnxflow.errors import ModelError, UsageError
 from onnxflow.export.calibration import (
     FRACTIONS,
-    SENSITIVE,
+    MOST_CALLS,
     Calibration,
     Layer,
     Range,
+    _errors,
+    _Seen,
     calibrate,
+    check_prompts,
     read_calibration,
     read_prompts,
 )
@@ -26,7 +29,7 @@ def test_a_range_holds_zero_exactly() -> None:
     for low, high in ((-1.0, 3.0), (0.0, 5.0), (-7.0, 0.0), (-1e-3, 250.0)):
         given = Range(low, high)
         assert 0 <= given.zero <= 255
-        assert (given.zero - given.zero) * given.scale == 0.0
+        assert float(_errors(np.zeros(1, np.float32), given)[0]) == 0.0
         assert abs(given.scale * (0 - given.zero) - low) <= given.scale
         assert abs(given.scale * (255 - given.zero) - high) <= given.scale
     assert Range(0.0, 0.0).scale > 0
@@ -99,6 +102,7 @@ def test_an_output_whose_channels_differ_too_much_makes_a_layer_sensitive(
     layers = seen[1].layers
     assert 0.001 < layers["first.weight"].error < 0.02
     assert not layers["first.weight"].sensitive
+    assert layers["second.weight"].sensitive
     quiet = Layer(Range(-1, 1), Range(-1, 1), float("nan"))
     assert quiet.sensitive
 
@@ -128,4 +132,25 @@ def test_a_file_without_prompts_is_refused(content: bytes, tmp_path: Path) -> No
         read_prompts(path)
     with pytest.raises(UsageError, match="No such file"):
         read_prompts(tmp_path / "none.txt")
-    assert np.isfinite(SENSITIVE)
+
+
+@pytest.mark.parametrize("prompt", ["a (cat:1e999)", "embedding:foo"])
+def test_a_prompt_that_cannot_be_read_is_refused(prompt: str) -> None:
+    check_prompts(["a (red:1.2) cat"])
+    with pytest.raises(UsageError, match="cannot be used"):
+        check_prompts([prompt])
+
+
+def test_values_that_overflow_are_a_clear_error() -> None:
+    layer = nn.Linear(32, 32)
+    x = torch.full((4, 32), float("inf"))
+    with pytest.raises(ModelError, match="overflow"):
+        calibrate(layer_in(layer), [lambda: layer(x)], lambda: layer(x))
+
+
+def test_many_pictures_take_no_more_memory_than_a_few() -> None:
+    seen = _Seen()
+    for value in range(1000):
+        seen.add(torch.full((5000,), float(value)))
+    assert sum(part.numel() for part in seen._samples) <= (MOST_CALLS + 2) * 5000
+    assert seen.range().high == pytest.approx(999, rel=0.06)

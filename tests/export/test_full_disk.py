@@ -83,7 +83,7 @@ def fill(disk: Path, leaving: int = 0) -> None:
         (exporting, "_write_table", False),
         (exporting, "write_component", False),
         (exporting, "write_component", True),  # its weights in a file of their own
-        (exporting, "_write_tokenizer", False),
+        (exporting, "write_tokenizer", False),
         (exporting, "write_manifest", False),
     ],
     ids=lambda value: str(value) if isinstance(value, str | bool) else "",

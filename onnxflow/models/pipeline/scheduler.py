@@ -28,6 +28,12 @@ def read_sampling(path: Path) -> SamplingConstants:
     given = read_json(path, COPY) if path.exists() else {}
     content = {**_DEFAULTS, **{key: value for key, value in given.items() if value is not None}}
     prediction, schedule = content["prediction_type"], content["beta_schedule"]
+    if content.get("trained_betas") is not None:
+        raise ModelError(
+            "the model has a noise schedule of its own (trained_betas)",
+            where=str(path),
+            hint="known are the schedules scaled_linear and linear",
+        )
     if prediction not in list(_PREDICTIONS) or schedule not in SCHEDULES:
         raise ModelError(
             f"the model predicts {shown(prediction)} on the schedule {shown(schedule)}",
