@@ -79,13 +79,19 @@ def test_a_layer_that_never_ran_has_no_range(seen: tuple[Two, Calibration, Tenso
     assert set(seen[1].layers) == {"first.weight", "second.weight"}
 
 
+def test_a_layer_that_reads_a_vector_is_not_computed_in_int8() -> None:
+    layer = nn.Linear(32, 32)
+    x = torch.randn(2, 32)
+    assert calibrate(layer_in(layer), [lambda: layer(x)], lambda: layer(x)).layers == {}
+
+
 def test_one_value_in_a_million_does_not_cost_the_others_their_precision() -> None:
     layer = nn.Linear(1000, 16)
-    x = torch.randn(1000, 1000, generator=torch.Generator().manual_seed(3))
-    x[1, 1] = 30.0
+    x = torch.randn(1, 1000, 1000, generator=torch.Generator().manual_seed(3))
+    x[0, 1, 1] = 30.0
     found = calibrate(layer_in(layer), [lambda: layer(x)], lambda: layer(x)).layers["layer.weight"]
     assert 4.0 < found.input.high < 20.0
-    x[:, 5] = 30.0  # what is always there must stay
+    x[:, :, 5] = 30.0  # what is always there must stay
     found = calibrate(layer_in(layer), [lambda: layer(x)], lambda: layer(x)).layers["layer.weight"]
     assert found.input.high == pytest.approx(30.0)
 
@@ -143,7 +149,7 @@ def test_a_prompt_that_cannot_be_read_is_refused(prompt: str) -> None:
 
 def test_values_that_overflow_are_a_clear_error() -> None:
     layer = nn.Linear(32, 32)
-    x = torch.full((4, 32), float("inf"))
+    x = torch.full((1, 4, 32), float("inf"))
     with pytest.raises(ModelError, match="overflow"):
         calibrate(layer_in(layer), [lambda: layer(x)], lambda: layer(x))
 
