@@ -17,10 +17,8 @@ from safetensors.torch import load_file, save_file
 from onnxflow.cancel import CancelToken
 from onnxflow.engine.verify import check_files, verdicts
 from onnxflow.errors import MemoryLimitError, ModelError, OutputError, UsageError
-from onnxflow.export import attention
 from onnxflow.export import bundle as exporting
 from onnxflow.export.bundle import export_bundle
-from onnxflow.export.lock import alone
 from onnxflow.export.work_folder import WorkFolder
 from onnxflow.models.bundle import open_bundle
 
@@ -351,29 +349,6 @@ def test_altered_and_missing_files_are_named(model: Path, tmp_path: Path) -> Non
         check_files(open_bundle(tmp_path / "bundle"))
 
 
-def test_a_model_inside_the_older_bundle_is_not_removed_with_it(model: Path, tmp_path: Path) -> None:
-    bundle = tmp_path / "bundle"
-    export_bundle(model, bundle)
-    inside = Path(shutil.copytree(model, bundle / "original"))
-    before = files(bundle)
-    with pytest.raises(UsageError, match="lies in the folder that the bundle would replace"):
-        export_bundle(inside, bundle)
-    with pytest.raises(OutputError, match="has another file, original/"):
-        export_bundle(model, bundle)
-    assert files(bundle) == before
-    shutil.rmtree(inside)
-    (bundle / ".DS_Store").write_text("of the system")
-    export_bundle(model, bundle)
-
-
-def test_two_exports_of_one_name_at_once_are_refused(model: Path, tmp_path: Path) -> None:
-    with alone(tmp_path / "bundle"), pytest.raises(UsageError, match="another export writes this bundle"):
-        export_bundle(model, tmp_path / "bundle")
-    assert not (tmp_path / "bundle").exists()
-    with alone(tmp_path / "other"):
-        export_bundle(model, tmp_path / "bundle")
-
-
 def test_memory_that_ends_while_a_network_is_read_loses_nothing(
     model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -397,13 +372,3 @@ def test_prompts_that_nothing_reads_or_nobody_can_read_are_refused(model: Path, 
     with pytest.raises(UsageError, match="cannot be used"):
         export_bundle(model, tmp_path / "bundle", prompts=["a (cat:1e999)"], precisions=["int8-static"])
     assert sorted(path.name for path in tmp_path.iterdir()) == ["model"]
-
-
-def test_an_error_in_the_attention_that_is_exported_is_found(
-    model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """What the graphs are compared with is Diffusers' own attention, not the one that they are made of."""
-    right = attention.attend
-    monkeypatch.setattr(attention, "attend", lambda *given: 1.01 * right(*given))
-    with pytest.raises(ModelError, match=r"vae_encoder differs from torch"):
-        export_bundle(model, tmp_path / "bundle")
