@@ -79,7 +79,7 @@ constraints: ## choose the exact versions in constraints/ anew
 	scripts/freeze-constraints
 
 clean: ## remove what make built, environments and caches included
-	rm -rf .venv .venv-* .cache build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
+	rm -rf .venv .venv-test .venv-export .venv-optimum .venv-lowest .cache build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
 
 .venv/ready: pyproject.toml constraints/runtime.txt scripts/environment
 	scripts/environment .venv constraints/runtime.txt ''

@@ -28,7 +28,7 @@ from onnxflow.export.room import bytes_below, check_room, is_out_of_memory
 from onnxflow.export.source import TEXT_PARTS, UNET, Facts, Source, digest_of, parts
 from onnxflow.export.static_int8 import write_static
 from onnxflow.export.steps import ALLOWED, STATIC, Step, check_options, plan
-from onnxflow.export.target import check_target
+from onnxflow.export.target import check_target, describe
 from onnxflow.export.tokenizer import write_tokenizer
 from onnxflow.export.trace import write_graph
 from onnxflow.export.work_folder import Done, WorkFolder, part_folder
@@ -36,6 +36,7 @@ from onnxflow.models.manifest import FILE_NAME, FORMAT
 from onnxflow.models.reference import read_reference, reference_file
 
 CALIBRATION = "calibration.json"
+CHECKPOINTS = "checkpoints"
 CALIBRATED = f"{UNET}, calibration"  # in the journal
 
 
@@ -86,6 +87,8 @@ def _export(
 ) -> list[Exported]:
     recover(bundle)
     told(f"reading {source}")
+    if (bundle / FILE_NAME).is_file():
+        told(f"the bundle that is there, {describe(bundle)}, stays until this one is whole, and is replaced then")
     told.begin("reading what it is")
     model = open_source(source)
     facts = model.facts
@@ -98,7 +101,7 @@ def _export(
     key = {
         "source": digest, "precisions": sorted(set(precisions)), "storage": storage, "format": FORMAT,
         "prompts": list(prompts),
-        "tools": {tool: version(tool) for tool in ("onnxflow", *TOOLS)},
+        "tools": {tool: version(tool) for tool in TOOLS},
     }  # fmt: skip
     try:
         work = WorkFolder(bundle, key, resume=resume, report=told)
@@ -134,6 +137,8 @@ def _export(
         ) from error
     told.begin("done")
     told(f"wrote {bundle}")
+    if CHECKPOINTS not in bundle.parts:
+        told(f"note: workflows find models below a folder called {CHECKPOINTS}, which this one is not")
     return exported
 
 
@@ -169,8 +174,7 @@ def _write_graphs(
     for part in parts(facts):
         todo = [step for step in steps if step.part == part]
         if any(step.precision == STATIC for step in todo) and work.done(CALIBRATED) is None:
-            report.begin("calibrating", needs.calibrating)
-            _calibrate(model, work, prompts, report)
+            _calibrate(model, work, prompts, needs.calibrating, report)
         if any(work.done(_written(step)) is None for step in todo):
             report.begin(f"reading {part}", needs.reading[part])
             _write_part(part, model.network(part), facts, todo, needs.writing, work, storage, report)
@@ -184,9 +188,10 @@ def _write_graphs(
     return [Exported(step, done) for step in steps if (done := work.done(step.name)) is not None]
 
 
-def _calibrate(model: Source, work: WorkFolder, prompts: Sequence[str], report: Progress) -> None:
+def _calibrate(model: Source, work: WorkFolder, prompts: Sequence[str], seconds: float, report: Progress) -> None:
     """Write the ranges of the denoiser's layers beside where its graphs will be."""
-    found = calibrate_denoiser(model, prompts, report)
+    report.begin("calibrating")
+    found = calibrate_denoiser(model, prompts, report, seconds)
     name = f"{UNET}/{CALIBRATION}"
     (work.files / UNET).mkdir(exist_ok=True)
     (work.files / name).write_text(found.encode(prompts=list(prompts)), encoding="utf-8")
@@ -291,6 +296,7 @@ def write_component(step: Step, component: Component, path: Path) -> list[Path]:
     if step.precision == STATIC:
         return write_static(component, read_calibration(path.with_name(CALIBRATION)), path)
     if step.precision == "fp16":
+        check_half(component)
         return write_graph(in_half(component), path, "native")
     if step.storage == "fp16":
         check_half(component)

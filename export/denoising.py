@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from onnxflow.export import components
 from onnxflow.export.calibration import Calibration, calibrate
 from onnxflow.export.components import Component, components_of, text_model
+from onnxflow.export.progress import Progress
 from onnxflow.export.source import UNET, Facts, Source, TextFacts
 from onnxflow.sampling import discrete_sampling, ksampler_sigmas, prepare_noise, sample
 from onnxflow.sampling.protocols import Array
@@ -43,8 +44,8 @@ class TorchSession:
         """Nothing: whoever has the network keeps it."""
 
 
-def calibrate_denoiser(model: Source, prompts: Sequence[str], report: Callable[[str], None]) -> Calibration:
-    """The ranges of a denoiser's layers while it draws each of the prompts.
+def calibrate_denoiser(model: Source, prompts: Sequence[str], report: Progress, work: float = 0.0) -> Calibration:
+    """The ranges of a denoiser's layers while it draws each of the prompts, which is so many seconds of work.
 
     ModelError as the source raises; one network at a time is in memory.
     """
@@ -55,10 +56,18 @@ def calibrate_denoiser(model: Source, prompts: Sequence[str], report: Callable[[
     network = model.network(UNET)
     (unet,) = components_of(UNET, network, facts)
 
-    def drawing(prompt: Conditioning, steps: int) -> Callable[[], object]:
-        return lambda: draw(unet, facts, prompt, negative, steps, size)
+    def drawing(index: int) -> Callable[[], object]:
+        def run() -> None:
+            report.begin(f"calibrating: picture {index + 1} of {len(prompts)}", work / len(prompts))
+            draw(unet, facts, positive[index], negative, STEPS, size)
 
-    found = calibrate(network, [drawing(prompt, STEPS) for prompt in positive], drawing(positive[0], STEPS_OF_CHECK))
+        return run
+
+    def check() -> None:
+        report.begin("calibrating: errors of the layers")
+        draw(unet, facts, positive[0], negative, STEPS_OF_CHECK, size)
+
+    found = calibrate(network, [drawing(index) for index in range(len(prompts))], check)
     sensitive = sum(layer.sensitive for layer in found.layers.values())
     report(f"calibrated: {len(found.layers)} layers, of which {sensitive} are sensitive and stay in fp16")
     return found

@@ -47,6 +47,9 @@ class DiffusersFolder:
         for part in (*self.text_parts, *(self._tokenizer_name(part) for part in self.text_parts), UNET, VAE):
             if not (self.folder / part).is_dir():
                 raise ModelError(f"the model has no {part}/", where=str(self.folder), hint=COPY)
+        for part in (*self.text_parts, UNET, VAE):
+            if not any(path.suffix in (".safetensors", ".bin") for path in (self.folder / part).iterdir()):
+                raise ModelError(f"the model has no weights in {part}/", where=str(self.folder / part), hint=COPY)
         unet, vae = read_unet(self._config(UNET)), read_vae(self._config(VAE))
         configs = {part: read_text(self._config(part)) for part in self.text_parts}
         family = family_of(unet, configs, self.folder)

@@ -25,7 +25,8 @@ _PEAK = {"fp32": 1.7, "fp16": 2.4, "int8": 1.7}  # by storage
 # Seconds of two cores for a million weights, measured on the same: only how they compare counts. The VAE is small, but
 # its calls at 256 x 256 are long.
 READ, WRITE, _CHECK, _CHECK_VAE = 0.03, 0.06, 0.05, 1.0
-_CALIBRATE = 0.1  # of a denoiser that draws a picture of 512 x 512
+_CALIBRATE = 0.1  # of a denoiser that draws a picture of 512 x 512, which takes seconds with any
+_PICTURE = 5.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +72,9 @@ def estimate(shapes: Mapping[str, Shapes], steps: Sequence[Step], storage: str, 
             for step in steps
         },
         calibrating=sum(
-            counts[step.component] * prompts * _CALIBRATE / 1e6 for step in steps if step.precision == STATIC
+            prompts * (counts[step.component] * _CALIBRATE / 1e6 + _PICTURE)
+            for step in steps
+            if step.precision == STATIC
         ),
     )
 

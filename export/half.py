@@ -42,7 +42,7 @@ def check_half(component: Component) -> None:
         if not torch.isfinite(value.half()).all():
             raise ModelError(
                 f"{component.name}: {name.removeprefix('network.')} has values beyond half precision's 65504",
-                hint="export with storage fp32",
+                hint="export it in fp32 with storage fp32",
             )
 
 

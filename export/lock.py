@@ -1,10 +1,11 @@
 """One export of a bundle at a time: two would write into one folder, and the first to give up would remove it."""
 
 import hashlib
+import os
 import sys
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO
 
@@ -30,7 +31,11 @@ def alone(bundle: Path) -> Iterator[None]:
                 where=str(bundle),
                 hint="wait until it is finished, or choose another name",
             )
-        yield
+        try:
+            yield
+        finally:
+            with suppress(OSError):  # Windows removes no open file; the next export finds it free
+                os.unlink(file.name)
 
 
 def _hold(file: IO[str]) -> bool:

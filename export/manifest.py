@@ -13,7 +13,7 @@ from onnxflow.export.work_folder import Done, sha256
 from onnxflow.models.manifest import FORMAT, OWN
 
 LARGEST_ERROR = 1e9  # instead of infinity, which JSON has not
-TOOLS = ("torch", "diffusers", "transformers", "onnx", "onnxruntime", "numpy")
+TOOLS = ("onnxflow", "torch", "diffusers", "transformers", "onnx", "onnxruntime", "numpy")
 
 
 @dataclass(frozen=True, slots=True)

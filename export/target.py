@@ -27,8 +27,22 @@ def check_target(source: Path, bundle: Path) -> Path:
         raise OutputError(
             "there is something else in the bundle's place", where=str(bundle), hint="choose an empty or new folder"
         )
+    if bundle.name.startswith(".") or "@" in bundle.name:  # hidden folders are no models, and @ chooses a precision
+        raise UsageError(
+            f"no workflow could name a model called {bundle.name!r}",
+            where=str(bundle),
+            hint="choose a name that does not begin with a dot and has no @",
+        )
     _check_older(bundle)
     return bundle
+
+
+def describe(bundle: Path) -> str:
+    """The precisions of an older bundle, for people."""
+    try:
+        return ", ".join(read_manifest(bundle).variants)
+    except ModelError:
+        return "which this version cannot read"
 
 
 def _check_older(bundle: Path) -> None:

@@ -52,9 +52,10 @@ class WorkFolder:
         text = json.dumps(key, sort_keys=True)
         # With a manifest the files are a bundle: the finished one, or the older one that it was exchanged for.
         if resume and (self.root / _KEY).is_file() and not (self.files / FILE_NAME).exists():
-            if (self.root / _KEY).read_text(encoding="utf-8") != text:
+            before = (self.root / _KEY).read_text(encoding="utf-8")
+            if before != text:
                 raise UsageError(
-                    "the unfinished export is of another source, or with other options or tools",
+                    f"the unfinished export is of another source, or with other options or tools{_apart(before, key)}",
                     where=str(self.root),
                     hint="give the same options, or start anew without --resume",
                 )
@@ -122,6 +123,15 @@ class WorkFolder:
         if path not in self._digests:
             self._digests[path] = sha256(path)
         return self._digests[path]
+
+
+def _apart(before: str, key: dict[str, Any]) -> str:
+    """Which entries of two keys differ, for people; nothing when the older one cannot be read."""
+    try:
+        older = json.loads(before)
+        return " (" + ", ".join(name for name in key if older.get(name) != key[name]) + ")"
+    except (ValueError, AttributeError):
+        return ""
 
 
 def _line(done: Done) -> str:

@@ -6,7 +6,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Protocol, TextIO
 
 from onnxflow.errors import printable
@@ -69,7 +69,8 @@ class _Lines:
 
     def say(self, line: str) -> None:
         """One line; a model's name must not write to the terminal as it likes."""
-        print(printable(line), file=self._stream, flush=True)
+        with suppress(BrokenPipeError):  # whoever read the lines has left; the export goes on
+            print(printable(line), file=self._stream, flush=True)
 
     def show(self, moment: Moment) -> None:
         """Nothing: what was done is said when it is done."""

@@ -14,7 +14,7 @@ from families import KINDS, write_folder
 from onnxruntime import InferenceSession
 
 from onnxflow.api import run
-from onnxflow.export import components
+from onnxflow.export import components, denoising
 from onnxflow.export.bundle import export_bundle
 from onnxflow.export.components import residual_shapes
 from onnxflow.export.denoising import draw, encode
@@ -33,7 +33,9 @@ def exported(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFa
     write_folder(KINDS[request.param], folder / "model")
     precisions = PRECISIONS.get(request.param, ("fp32",))
     prompts = ["a cat"] if "int8-static" in precisions else []
-    export_bundle(folder / "model", folder / "checkpoints" / "tiny", precisions=precisions, prompts=prompts)
+    with pytest.MonkeyPatch.context() as small:
+        small.setattr(denoising, "LARGEST_SIDE", 128)  # of the pictures that are calibrated on: a minute less
+        export_bundle(folder / "model", folder / "checkpoints" / "tiny", precisions=precisions, prompts=prompts)
     return request.param, folder, open_bundle(folder / "checkpoints" / "tiny")
 
 
