@@ -201,7 +201,7 @@ def unknown_prediction(model: Path) -> None:
     [
         (empty, "cannot read model_index.json"),
         (without_unet, "no unet/"),
-        (without_unet_weights, "unet cannot be loaded"),
+        (without_unet_weights, "the model has no weights in unet"),
         (index_not_json, "not JSON"),
         (index_a_list, "not an object"),
         (another_family, "StableDiffusion3Pipeline"),
