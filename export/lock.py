@@ -49,6 +49,7 @@ def _hold(file: IO[str]) -> bool:
             import fcntl
 
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        # Between the opening and this, another export may have ended and removed the file: then it locks nobody out.
+        return os.path.samestat(os.fstat(file.fileno()), os.stat(file.name))
     except OSError:
         return False
-    return True

@@ -15,6 +15,7 @@ from torch import nn
 from onnxflow.errors import MemoryLimitError, ModelError, OutputError, UsageError
 from onnxflow.export.components import Component
 from onnxflow.export.diffusers_folder import DiffusersFolder
+from onnxflow.export.lock import alone
 from onnxflow.export.manifest import TOOLS, Exported, tokenizer_folder, write_manifest
 from onnxflow.export.optimum_components import components
 from onnxflow.export.parity import compare, reference_of
@@ -56,6 +57,11 @@ def export_with_optimum(
     export that fails or differs from torch; OutputError if `bundle` cannot be written; nothing is left then.
     """
     bundle = check_target(source, bundle)
+    with alone(bundle):
+        return _export(source, bundle, force, report)
+
+
+def _export(source: Path, bundle: Path, force: bool, report: Report) -> list[Exported]:
     recover(bundle)
     if not source.is_dir():
         raise ModelError(

@@ -12,6 +12,7 @@ torch = pytest.importorskip("torch")
 
 from families import KINDS, write_folder
 from onnxruntime import InferenceSession
+from pictures import txt2img
 
 from onnxflow.api import run
 from onnxflow.export import components, denoising
@@ -173,21 +174,7 @@ def test_calibration_draws_a_picture(exported: tuple[str, Path, Bundle]) -> None
 def test_the_runtime_draws_with_it(exported: tuple[str, Path, Bundle], tmp_path: Path) -> None:
     name, folder, bundle = exported
     assert bundle.manifest.family == KINDS[name].family
-    document = {
-        "1": {"class_type": "CheckpointLoaderSimple", "inputs": {"ckpt_name": "tiny"}},
-        "2": {"class_type": "CLIPTextEncode", "inputs": {"text": "a (red:1.2) cat", "clip": ["1", 1]}},
-        "3": {"class_type": "CLIPTextEncode", "inputs": {"text": "", "clip": ["1", 1]}},
-        "4": {"class_type": "EmptyLatentImage", "inputs": {"width": 72, "height": 64, "batch_size": 2}},
-        "5": {
-            "class_type": "KSampler",
-            "inputs": {
-                "seed": 1, "steps": 2, "cfg": 4.0, "sampler_name": "euler", "scheduler": "normal", "denoise": 1.0,
-                "model": ["1", 0], "positive": ["2", 0], "negative": ["3", 0], "latent_image": ["4", 0],
-            },
-        },
-        "6": {"class_type": "VAEDecode", "inputs": {"samples": ["5", 0], "vae": ["1", 2]}},
-        "7": {"class_type": "SaveImage", "inputs": {"images": ["6", 0], "filename_prefix": "tiny"}},
-    }  # fmt: skip
+    document = txt2img("tiny", 72, 64)
     settings = {"models": [folder], "output_dir": tmp_path}
     if name == "sd1-inpaint":
         with pytest.raises(Exception, match="takes 9 channels: it is an inpainting model"):

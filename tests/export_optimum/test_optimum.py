@@ -25,6 +25,7 @@ from onnxflow.cli.main import main
 from onnxflow.engine.verify import check_files, verdicts
 from onnxflow.errors import ModelError, ProviderError, UsageError
 from onnxflow.export import optimum_bundle
+from onnxflow.export.lock import alone
 from onnxflow.export.optimum_bundle import check_options, export_with_optimum
 from onnxflow.models.bundle import open_bundle
 
@@ -172,3 +173,10 @@ def test_a_failed_export_leaves_nothing_and_keeps_the_old_bundle(
     assert not any(one.right for one in export_with_optimum(source, bundle, force=True))
     assert open_bundle(bundle).manifest.components["unet"].variants["fp32"].error == 0.5
     assert [path.name for path in tmp_path.iterdir()] == ["bundle"]
+
+
+def test_both_engines_hold_the_name_of_their_bundle(folders: Callable[[str], Path], tmp_path: Path) -> None:
+    source = folders("sd1")
+    with alone(tmp_path / "bundle"), pytest.raises(UsageError, match="another export writes this bundle"):
+        export_with_optimum(source, tmp_path / "bundle")
+    assert not list(tmp_path.iterdir())
