@@ -21,7 +21,7 @@ from torch import Tensor, nn
 
 from onnxflow.errors import InputError, ModelError, UsageError, shown
 from onnxflow.export.int8_weights import KEPT, SMALLEST
-from onnxflow.text.groups import check
+from onnxflow.text.groups import check as check_text
 from onnxflow.text.prompt import parse
 
 SAMPLES = 2048  # values taken of each tensor of each call
@@ -107,7 +107,7 @@ def check_prompts(prompts: Sequence[str]) -> None:
     """UsageError for a prompt that no text encoder can read, before any work is done."""
     for prompt in prompts:
         try:
-            check(parse(prompt))
+            check_text(parse(prompt))
         except InputError as error:
             raise UsageError(f"the prompt {shown(prompt)} cannot be used: {error.message}", hint=error.hint) from None
 
