@@ -9,6 +9,7 @@
     ├── ModelError           1             a model is missing, damaged or of the wrong kind
     ├── OutputError          1             a result cannot be written where it was asked for
     ├── NodeError            1             a node failed in a way nobody foresaw (the cause is chained)
+    ├── NumbersError         1             a network gave NaN or infinity
     ├── ProviderError        3             an execution provider could not do what was asked
     ├── MemoryLimitError     4             not enough memory
     └── Cancelled            130           stopped by the user
@@ -146,6 +147,12 @@ class NodeError(OnnxflowError):
     """A node failed in a way that nobody foresaw; the original exception is ``__cause__``."""
 
     code = "node_failed"
+
+
+class NumbersError(OnnxflowError):
+    """A network gave NaN or infinity."""
+
+    code = "not_finite"
 
 
 class ProviderError(OnnxflowError):

@@ -2,23 +2,60 @@
 
 from __future__ import annotations
 
+import contextlib
+import glob
+import os
+import threading
+import time
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from onnxflow.cancel import CancelToken
-from onnxflow.errors import Cancelled, InputError, MemoryLimitError, ModelError, OnnxflowError, ProviderError
-from onnxflow.providers.saturation import EXACT_OPTION, saturates
+from onnxflow.errors import Cancelled, InputError, ModelError
+from onnxflow.providers.assignment import Assignment
+from onnxflow.providers.failure import running_error
+from onnxflow.providers.opening import Opened, open_session
+from onnxflow.providers.profile import read_profile
+from onnxflow.providers.resident import Resident
+from onnxflow.providers.runtime import onnxruntime
+from onnxflow.providers.target import ON_CPU, Target
 
 if TYPE_CHECKING:
     from onnxflow.values import Feeds
 
+MOST_SIZES: Final = 2
+"""How many sizes of one graph stay open on a device that needs fixed ones."""
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What a loaded graph says of itself: nodes by execution provider, heavy operators that the asked device left to
+    others, seconds to load, to optimise and compile, and for the first call; shares of that call's time by provider,
+    empty where that was not measured."""
+
+    nodes: Mapping[str, int] = field(default_factory=dict)
+    elsewhere: Mapping[str, int] = field(default_factory=dict)
+    load_seconds: float = 0.0
+    build_seconds: float = 0.0
+    first_seconds: float = 0.0
+    time_shares: Mapping[str, float] = field(default_factory=dict)
+
+
+NO_FACTS: Final = Facts()
+
 
 class LoadedGraph(Protocol):
     """A graph in memory: the boundary that a fake replaces in tests."""
+
+    @property
+    def facts(self) -> Facts:
+        """Where it runs, and what it took to get there."""
+        ...
 
     def run(self, feeds: Feeds, cancel: CancelToken) -> dict[str, NDArray[Any]]:
         """All outputs by name; Cancelled when ``cancel`` is thrown meanwhile."""
@@ -30,28 +67,30 @@ class LoadedGraph(Protocol):
 
 
 class OrtGraph:
-    """A graph loaded into ONNX Runtime on the CPU."""
+    """A graph loaded into ONNX Runtime on one device."""
 
-    def __init__(self, file: Path, name: str, cancel: CancelToken) -> None:
-        """Load ``file``, called ``name`` in messages; ModelError when damaged, MemoryLimitError when too big."""
-        import onnxruntime
-
+    def __init__(
+        self,
+        file: Path,
+        name: str,
+        cancel: CancelToken,
+        target: Target = ON_CPU,
+        sizes: Mapping[str, int] | None = None,
+    ) -> None:
+        """Load ``file``, called ``name`` in messages, with ``sizes`` of named dimensions fixed; the errors of
+        ``open_session``."""
         self._name = name
-        options = onnxruntime.SessionOptions()
-        options.log_severity_level = 4  # what goes wrong is raised, and told by us
-        if saturates():
-            options.add_session_config_entry(*EXACT_OPTION)
-        try:
-            with cancel.calling(lambda: options.set_load_cancellation_flag(True)):
-                self._session: Any = onnxruntime.InferenceSession(
-                    str(file), sess_options=options, providers=["CPUExecutionProvider"]
-                )
-        except Exception as error:  # ONNX Runtime's errors share no base class
-            if cancel.cancelled:
-                raise Cancelled() from None
-            raise _loading_error(error, name, file) from error
+        self._device = target.device
+        opened: Opened = open_session(file, name, target, cancel, sizes)
+        self._session: Any = opened.session
+        self._assignment: Assignment = opened.assignment
+        self._seconds = (opened.load_seconds, opened.build_seconds)
+        self._first_seconds = 0.0
+        self._shares: Mapping[str, float] = {}
+        self._profile = opened.profile
         self._outputs = [output.name for output in self._session.get_outputs()]
         self._inputs = {i.name: (list(i.shape), _NUMPY_TYPES.get(i.type)) for i in self._session.get_inputs()}
+        self._resident = Resident.of(self._session, target.device) if target.device.facts.memory else None
 
     @property
     def inputs(self) -> Mapping[str, tuple[Any, ...]]:
@@ -63,24 +102,55 @@ class OrtGraph:
         """The outputs' names."""
         return tuple(self._outputs)
 
-    def run(self, feeds: Feeds, cancel: CancelToken) -> dict[str, NDArray[Any]]:
-        import onnxruntime
+    @property
+    def facts(self) -> Facts:
+        """Where it runs, and what it took to get there."""
+        elsewhere = self._assignment.elsewhere(self._device.facts.ep)
+        return Facts(self._assignment.nodes, elsewhere, *self._seconds, self._first_seconds, self._shares)
 
+    def run(self, feeds: Feeds, cancel: CancelToken) -> dict[str, NDArray[Any]]:
+        """All outputs by name; MemoryLimitError, ProviderError, ModelError, InputError or Cancelled."""
         cancel.check()
         typed = self._typed(feeds)
-        options = onnxruntime.RunOptions()
+        options = onnxruntime().RunOptions()
         options.log_severity_level = 4
+        started = time.perf_counter()
         try:
             with cancel.calling(_terminator(options)):
-                found = self._session.run(self._outputs, typed, options)
+                if self._resident is not None:
+                    found = self._resident.run(typed, self._outputs, options)
+                else:
+                    found = self._session.run(self._outputs, typed, options)
         except Exception as error:
             if cancel.cancelled:
                 raise Cancelled() from None
-            raise _running_error(error, self._name) from error
+            raise running_error(error, self._name, self._device) from error
+        if not self._first_seconds:
+            self._first_seconds = time.perf_counter() - started
+            self._end_profile()
         return dict(zip(self._outputs, found, strict=True))
 
     def close(self) -> None:
+        """Give the memory back."""
+        if self._session is not None:
+            self._end_profile()
+        self._resident = None
         self._session = None
+
+    def _end_profile(self) -> None:
+        """Stop the profiler and take what it wrote, once."""
+        prefix, self._profile = self._profile, ""
+        if not prefix:
+            return
+        with contextlib.suppress(Exception):  # measuring must not end a run
+            self._session.end_profiling()
+        for path in glob.glob(glob.escape(prefix) + "*"):
+            found = read_profile(Path(path))
+            self._shares = found.shares
+            if found.build_seconds:
+                self._seconds = (sum(self._seconds) - found.build_seconds, found.build_seconds)
+            with contextlib.suppress(OSError):
+                os.unlink(path)
 
     def _typed(self, feeds: Feeds) -> dict[str, NDArray[Any]]:
         """The feeds in the graph's types; ModelError for other names, InputError for shapes it cannot take."""
@@ -106,6 +176,60 @@ class OrtGraph:
         return typed
 
 
+class SizedGraph:
+    """A graph on a device that needs fixed sizes: loaded when the first feeds of a size come, a few sizes at a time.
+
+    Its inputs and outputs are those that the file declares.
+    """
+
+    def __init__(
+        self,
+        load: Callable[[Mapping[str, int]], OrtGraph],
+        inputs: Mapping[str, tuple[Any, ...]],
+        outputs: tuple[str, ...],
+    ) -> None:
+        self._load = load
+        self._lock = threading.Lock()
+        self._open: dict[tuple[tuple[str, int], ...], OrtGraph] = {}
+        self._last: OrtGraph | None = None
+        self.inputs = inputs
+        self.outputs = outputs
+
+    @property
+    def facts(self) -> Facts:
+        """Those of the size that ran last."""
+        return self._last.facts if self._last is not None else NO_FACTS
+
+    def run(self, feeds: Feeds, cancel: CancelToken) -> dict[str, NDArray[Any]]:
+        """All outputs by name; the errors of loading and of running."""
+        sizes = self._sizes(feeds)
+        with self._lock:
+            graph = self._open.get(sizes)
+            if graph is None:
+                while len(self._open) >= MOST_SIZES:
+                    self._open.pop(next(iter(self._open))).close()
+                graph = self._open[sizes] = self._load(dict(sizes))
+            self._last = graph
+        return graph.run(feeds, cancel)
+
+    def close(self) -> None:
+        """Give the memory back."""
+        for graph in self._open.values():
+            graph.close()
+        self._open.clear()
+
+    def _sizes(self, feeds: Feeds) -> tuple[tuple[str, int], ...]:
+        """The size of every named dimension, as the feeds have it."""
+        found: dict[str, int] = {}
+        for name, shape in self.inputs.items():
+            given = np.shape(feeds[name]) if name in feeds else ()
+            if len(given) == len(shape):
+                found.update(
+                    {dim: size for dim, size in zip(shape, given, strict=True) if isinstance(dim, str) and dim}
+                )
+        return tuple(sorted(found.items()))
+
+
 def _terminator(options: Any) -> Callable[[], None]:
     def terminate() -> None:
         options.terminate = True
@@ -121,29 +245,3 @@ _NUMPY_TYPES: Mapping[str, type[np.generic]] = {
     "tensor(int32)": np.int32,
     "tensor(bool)": np.bool_,
 }
-
-
-def _out_of_memory(error: Exception) -> bool:
-    marks = ("Failed to allocate memory", "bfc_arena", "bad_alloc")
-    return isinstance(error, MemoryError) or any(mark in str(error) for mark in marks)
-
-
-def _first_line(error: Exception) -> str:
-    return str(error).strip().splitlines()[0][:300] if str(error).strip() else type(error).__name__
-
-
-def _loading_error(error: Exception, name: str, file: Path) -> OnnxflowError:
-    if _out_of_memory(error):
-        hint = "close other programs, or use a smaller model"
-        return MemoryLimitError(f"not enough memory to load {name}", where=str(file), hint=hint)
-    return ModelError(
-        f"cannot load {name}: {_first_line(error)}",
-        where=str(file),
-        hint="the file may be truncated or made for a newer ONNX Runtime: copy it again, or export the model again",
-    )
-
-
-def _running_error(error: Exception, name: str) -> OnnxflowError:
-    if _out_of_memory(error):
-        return MemoryLimitError(f"not enough memory to run {name}", hint="use a smaller picture or a smaller batch")
-    return ProviderError(f"{name} failed: {_first_line(error)}")

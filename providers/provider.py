@@ -27,7 +27,7 @@ class Wheel:
     install: str
     platforms: tuple[tuple[str, str], ...]
     module: str = ""
-    bad: Mapping[str, str] = NOTHING
+    bad: Mapping[str, str] = field(default_factory=lambda: NOTHING)
 
     @property
     def plugin(self) -> bool:
@@ -64,7 +64,7 @@ class Provider:
     ("CPU", "GPU", "NPU") that a plug-in's device must be; "" stands for any unit.
 
     ``options`` are the defaults we give, ``keys`` all that it knows. ``precisions`` are the variants to take, best
-    first; another one is refused. ``fixed`` says that it needs sizes fixed when a graph is loaded. ``kernels`` are the
+    first; another one is refused. ``fixed`` are the units ("" for all) that need sizes fixed when a graph is loaded. ``kernels`` are the
     operators it takes ("com.microsoft:MultiHeadAttention", "Conv"); empty means all of ONNX Runtime's. ``memory`` says
     that its tensors lie in a memory of its own. ``cache`` are the options that make it keep what it compiled in
     ``{folder}``; ``context`` that it can write an EPContext model instead. ``driver`` are files (globs) that change
@@ -76,16 +76,16 @@ class Provider:
     title: str
     wheels: tuple[Wheel, ...]
     precisions: tuple[str, ...]
-    units: Mapping[str, str] = NOTHING
+    units: Mapping[str, str] = field(default_factory=lambda: NOTHING)
     counted: bool = False
     unit_option: str = ""
-    hardware: Mapping[str, str] = NOTHING
-    options: Mapping[str, str] = NOTHING
+    hardware: Mapping[str, str] = field(default_factory=lambda: NOTHING)
+    options: Mapping[str, str] = field(default_factory=lambda: NOTHING)
     keys: frozenset[str] = frozenset()
-    fixed: bool = False
+    fixed: frozenset[str] = frozenset()
     kernels: frozenset[str] = frozenset()
     memory: bool = False
-    cache: Mapping[str, str] = NOTHING
+    cache: Mapping[str, str] = field(default_factory=lambda: NOTHING)
     context: bool = False
     libraries: tuple[Library, ...] = ()
     symptoms: tuple[Symptom, ...] = ()

@@ -1,7 +1,7 @@
 """Keeping ONNX Runtime sessions: the one place where a component's graph is loaded.
 
-A session is identified by what it computes and how: the model's identity, the component, the variant, the device and
-the options. Asked for twice, it is built once. Runs hold sessions through a lease, so that one run cannot close what
+A session is identified by what it computes and how: the model's identity, the component, the variant, the device, and
+whether others may help it. Asked for twice, it is built once. Runs hold sessions through a lease, so that one run cannot close what
 another still uses, and so that each run's report says what that run did.
 """
 
@@ -9,23 +9,35 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from numpy.typing import NDArray
 
 from onnxflow.cancel import CancelToken
-from onnxflow.providers.foreign import translated
-from onnxflow.providers.graph import LoadedGraph, OrtGraph
+from onnxflow.errors import NumbersError, ProviderError
+from onnxflow.models.graph_header import read_header
+from onnxflow.providers.compiled import compiled_folder
+from onnxflow.providers.device import CPU, Device
+from onnxflow.providers.foreign import NamedGraph, translated
+from onnxflow.providers.graph import NO_FACTS, Facts, LoadedGraph, OrtGraph, SizedGraph
+from onnxflow.providers.numbers import bad_share
+from onnxflow.providers.placement import Placement
+from onnxflow.providers.target import Target
 
 if TYPE_CHECKING:
     from onnxflow.values import Feeds, Session
 
-CPU = "cpu"
-OWN = "onnxflow"
+OWN: Final = "onnxflow"
 """The interface of graphs that need no translation."""
+
+FP32: Final = "fp32"
+FAIL: Final = "error"
+UPCAST: Final = "upcast"
+ON_NAN: Final = (FAIL, UPCAST)
+"""What to do about NaN and infinity: say so and end, or compute that component again in fp32 from there on."""
 
 
 class ModelSource(Protocol):
@@ -49,6 +61,10 @@ class ModelSource(Protocol):
         """Whose names the component's graph has: OWN for the component contract's."""
         ...
 
+    def variants(self, component: str) -> tuple[str, ...]:
+        """The variants a component has, the default first."""
+        ...
+
 
 @dataclass(frozen=True, slots=True)
 class SessionKey:
@@ -57,31 +73,44 @@ class SessionKey:
     identity: str
     component: str
     variant: str
-    device: str = CPU
-    options: tuple[tuple[str, str], ...] = ()
+    device: Device = CPU
+    fallback: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class SessionUse:
-    """What a session did during one run: where it ran, the seconds its loading took (0 when it was open), its calls."""
+    """What a session did during one run: what was asked for and by whom, where it ran, the seconds its loading took (0
+    when it was open), its calls, and what the graph says of itself. ``note`` says why it is not as asked."""
 
     model: str
     component: str
     variant: str
-    device: str
+    device: Device
+    asked: str = "auto"
+    note: str = ""
     load_seconds: float = 0.0
     calls: int = 0
     run_seconds: float = 0.0
+    facts: Facts = NO_FACTS
 
 
 Loader = Callable[[ModelSource, SessionKey, CancelToken], LoadedGraph]
 
 
 def load_graph(source: ModelSource, key: SessionKey, cancel: CancelToken) -> LoadedGraph:
-    """The graph of ``key`` in ONNX Runtime, translated if it has others' names; ModelError, MemoryLimitError or
-    Cancelled."""
+    """The graph of ``key`` on its device, translated if it has others' names; ModelError, ProviderError,
+    MemoryLimitError or Cancelled."""
     name = f"{source.name}: {key.component} ({key.variant}, {key.device})"
-    graph = OrtGraph(source.graph(key.component, key.variant), name, cancel)
+    file = source.graph(key.component, key.variant)
+    facts = key.device.facts
+    target = Target(key.device, key.fallback, compiled_folder(key.device, key.identity, key.component, key.variant))
+    graph: NamedGraph
+    if key.device.unit in facts.fixed or "" in facts.fixed:
+        header = read_header(file)
+        inputs = {name: declared.shape for name, declared in header.inputs.items()}
+        graph = SizedGraph(lambda sizes: OrtGraph(file, name, cancel, target, sizes), inputs, tuple(header.outputs))
+    else:
+        graph = OrtGraph(file, name, cancel, target)
     return graph if source.interface(key.component) == OWN else translated(graph, key.component, name)
 
 
@@ -105,9 +134,9 @@ class SessionCache:
         self._entries: dict[SessionKey, _Entry] = {}
         self._lock = threading.Lock()
 
-    def lease(self, cancel: CancelToken) -> SessionLease:
-        """A run's way to the sessions; ``cancel`` stops its loads and runs."""
-        return SessionLease(self, cancel)
+    def lease(self, cancel: CancelToken, on_nan: str = FAIL) -> SessionLease:
+        """A run's way to the sessions; ``cancel`` stops its loads and runs, ``on_nan`` is FAIL or UPCAST."""
+        return SessionLease(self, cancel, on_nan)
 
     def close(self) -> None:
         """Close every session that no run holds."""
@@ -152,20 +181,25 @@ class SessionCache:
 class SessionLease:
     """The sessions of one run: opened on first use, given back one by one or all at the end."""
 
-    def __init__(self, cache: SessionCache, cancel: CancelToken) -> None:
+    def __init__(self, cache: SessionCache, cancel: CancelToken, on_nan: str = FAIL) -> None:
         self._cache = cache
         self._cancel = cancel
+        self._on_nan = on_nan
         self._held: dict[SessionKey, _Entry] = {}
         self._uses: dict[SessionKey, SessionUse] = {}
 
-    def get(self, source: ModelSource, component: str, variant: str) -> Session:
-        """The open session of a component in one variant, loading it on first use."""
-        key = SessionKey(source.identity, component, variant)
-        entry, seconds = self._cache._take(source, key, self._cancel, key in self._held)
-        self._held[key] = entry
-        use = self._uses.setdefault(key, SessionUse(source.name, component, key.variant, key.device))
-        self._uses[key] = replace(use, load_seconds=use.load_seconds + seconds)
-        return _BoundSession(self, key, entry)
+    def get(
+        self,
+        source: ModelSource,
+        component: str,
+        placement: Placement,
+        when: Callable[[], str] = lambda: "",
+    ) -> Session:
+        """The open session of a component where it was placed, loading it on first use; ``when`` says in messages how
+        far its node has come."""
+        bound = _BoundSession(self, source, component, placement, when)
+        bound.open()
+        return bound
 
     def release(self, identity: str, components: Iterable[str]) -> None:
         """Give back the sessions of a model's components; each is closed unless another run holds it."""
@@ -182,6 +216,16 @@ class SessionLease:
         """What each session did for this run, in the order they were opened."""
         return tuple(self._uses.values())
 
+    def _open(self, source: ModelSource, key: SessionKey, placement: Placement) -> _Entry:
+        """The entry of a key, taken once for this run and noted in its report."""
+        entry, seconds = self._cache._take(source, key, self._cancel, key in self._held)
+        self._held[key] = entry
+        first = SessionUse(source.name, key.component, key.variant, key.device, placement.asked, placement.note)
+        use = self._uses.setdefault(key, first)
+        facts = entry.graph.facts if entry.graph is not None else NO_FACTS
+        self._uses[key] = replace(use, load_seconds=use.load_seconds + seconds, facts=facts)
+        return entry
+
     def _run(self, key: SessionKey, entry: _Entry, feeds: Feeds) -> dict[str, NDArray[Any]]:
         graph = entry.graph
         assert graph is not None, "a session was used after it was given back"
@@ -191,21 +235,81 @@ class SessionLease:
         finally:
             use = self._uses[key]
             seconds = time.perf_counter() - started
-            self._uses[key] = replace(use, calls=use.calls + 1, run_seconds=use.run_seconds + seconds)
+            # What a graph says of itself is complete after its first call.
+            facts = graph.facts if not use.calls else use.facts
+            self._uses[key] = replace(use, calls=use.calls + 1, run_seconds=use.run_seconds + seconds, facts=facts)
 
 
 class _BoundSession:
-    """A session as one run sees it: stopped by that run's token, counted in its report."""
+    """A session as one node sees it: stopped by its run's token, counted in its report, its numbers checked."""
 
-    __slots__ = ("_entry", "_key", "_lease")
+    __slots__ = ("_component", "_entry", "_key", "_lease", "_placement", "_source", "_when")
 
-    def __init__(self, lease: SessionLease, key: SessionKey, entry: _Entry) -> None:
+    def __init__(
+        self, lease: SessionLease, source: ModelSource, component: str, placement: Placement, when: Callable[[], str]
+    ) -> None:
         self._lease = lease
-        self._key = key
-        self._entry = entry
+        self._source = source
+        self._component = component
+        self._placement = placement
+        self._when = when
+
+    def open(self) -> None:
+        """Load the graph, on the CPU when its device fails and that is allowed."""
+        placement = self._placement
+        try:
+            self._take(placement)
+        except ProviderError as error:
+            if not placement.fallback or placement.device == CPU:
+                raise
+            variants = self._source.variants(self._component)
+            variant = placement.variant if placement.variant in CPU.facts.precisions else variants[0]
+            self._take(replace(placement, device=CPU, variant=variant, note=error.message))
 
     def run(self, feeds: Feeds) -> dict[str, NDArray[Any]]:
-        return self._lease._run(self._key, self._entry, feeds)
+        """All outputs; NumbersError when one holds NaN or infinity, unless fp32 gives numbers and that may be tried."""
+        outputs = self._lease._run(self._key, self._entry, feeds)
+        bad = bad_share(outputs)
+        if not bad:
+            return outputs
+        key = self._key
+        if self._lease._on_nan == UPCAST and key.variant != FP32 and FP32 in self._source.variants(self._component):
+            device = key.device if FP32 in key.device.facts.precisions else CPU
+            note = f"{key.variant} gave NaN or infinity{self._said_when()}: fp32 from there on"
+            self._take(replace(self._placement, device=device, variant=FP32, note=note))
+            outputs = self._lease._run(self._key, self._entry, feeds)
+            bad = bad_share(outputs)
+            if not bad:
+                return outputs
+        raise self._error(bad)
 
     def close(self) -> None:
         """Nothing: the lease gives the session back."""
+
+    def _take(self, placement: Placement) -> None:
+        self._key = SessionKey(
+            self._source.identity, self._component, placement.variant, placement.device, placement.fallback
+        )
+        self._entry = self._lease._open(self._source, self._key, placement)
+        self._placement = placement
+
+    def _said_when(self) -> str:
+        when = self._when()
+        return f" {when}" if when else ""
+
+    def _error(self, bad: Mapping[str, float]) -> NumbersError:
+        key = self._key
+        shares = ", ".join(
+            f"{share:.0%} of {name}" if share >= 0.005 else f"a few of {name}" for name, share in bad.items()
+        )
+        if key.variant == FP32:
+            hint = "the model's weights may be damaged, or the device compute wrong: onnxflow verify tells"
+        elif FP32 in self._source.variants(self._component):
+            hint = f"--on-nan upcast repeats it in fp32, or take the model's fp32 variant (it ran in {key.variant})"
+        else:
+            hint = f"{key.variant} overflows like this: export the model again in fp32"
+        return NumbersError(
+            f"the {self._component} of {self._source.name} ({key.variant}, {key.device}) gave NaN or infinity"
+            f"{self._said_when()}: {shares}",
+            hint=hint,
+        )

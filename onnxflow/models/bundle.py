@@ -91,12 +91,21 @@ class Bundle:
         """Whose names a component's graph has for its inputs and outputs, one of manifest.INTERFACES; ModelError."""
         return self.component(component).interface
 
+    def variants(self, component: str) -> tuple[str, ...]:
+        """The variants a component has, its default first; ModelError."""
+        found = self.component(component)
+        return (found.default, *(name for name in found.variants if name != found.default))
+
     def variant_of(self, component: str) -> str:
         """The variant a component is run in: the preferred one where it has that, else its default; ModelError."""
-        found = self.component(component)
-        if self.preferred is not None and self.preferred in found.variants:
-            return self.preferred
-        return found.default
+        names = self.variants(component)
+        return self.preferred if self.preferred in names else names[0]
+
+    def weight_bytes(self, component: str, variant: str) -> int:
+        """Bytes of a variant's graph and of the file of weights beside it; ModelError."""
+        graph = self.graph(component, variant).relative_to(self.root)
+        names = (graph.as_posix(), graph.with_suffix(".bin").as_posix())
+        return sum(self.manifest.files[name].size for name in names if name in self.manifest.files)
 
     def graph(self, component: str, variant: str) -> Path:
         """The ONNX file of a component in one precision; ModelError names what there is."""

@@ -20,10 +20,11 @@ from onnxflow.export import room
 from onnxflow.export.bundle import export_bundle
 from onnxflow.export.estimate import Estimate, estimate
 from onnxflow.export.open_source import open_source
-from onnxflow.export.room import Memory, check_room, free_disk, free_memory
+from onnxflow.export.room import check_room, free_disk
 from onnxflow.export.single_file import unet_config
 from onnxflow.export.source import parts
 from onnxflow.export.steps import plan
+from onnxflow.memory import Memory
 
 GB = 10**9
 
@@ -127,34 +128,6 @@ def test_memory_that_ends_on_the_way_is_said_and_gone_on_from(
 
 def test_free_space_is_asked_where_the_bundle_will_be(tmp_path: Path) -> None:
     assert abs(free_disk(tmp_path / "not" / "there") - shutil.disk_usage(tmp_path).free) < GB
-
-
-MEMINFO = "MemTotal: 8000 kB\nMemFree: 10 kB\nMemAvailable: 4000 kB\nSwapFree: 500 kB\n"
-
-
-def system(folder: Path, group: str = "0::/a/b", **limits: str) -> Memory | None:
-    """What is free where the control groups `a` and `a/b` have these limits."""
-    (folder / "self").mkdir(parents=True)
-    (folder / "meminfo").write_text(MEMINFO)
-    (folder / "self" / "cgroup").write_text(f"9:name=systemd:/x\n{group}\n")
-    for name, limit in limits.items():
-        below = folder / "groups" / name.replace("_", "/")
-        below.mkdir(parents=True, exist_ok=True)
-        (below / "memory.max").write_text(limit)
-        (below / "memory.current").write_text("900000\n")
-        (below / "memory.stat").write_text("anon 1\ninactive_file 100000\nactive_file 50000\n")
-    return free_memory(folder, folder / "groups")
-
-
-def test_memory_is_what_linux_calls_available_within_the_limits_of_its_groups(tmp_path: Path) -> None:
-    whole = Memory(4_096_000, 512_000)
-    assert system(tmp_path / "1") == whole
-    assert system(tmp_path / "2", a="max\n", a_b="max\n") == whole
-    assert system(tmp_path / "3", a="1000000\n", a_b="max\n") == Memory(250_000, 0)
-    assert system(tmp_path / "4", a_b="2000000\n", a="9000000\n") == Memory(1_250_000, 0)
-    assert system(tmp_path / "5", a_b="90000000\n") == whole
-    assert system(tmp_path / "6", group="4:memory:/a") == whole
-    assert free_memory(tmp_path / "nothing") is None
 
 
 CHILD = """

@@ -1,0 +1,120 @@
+"""ONNX Runtime's exceptions as ours: they share no base class, and say what went wrong inside rather than what to do."""
+
+from __future__ import annotations
+
+import ctypes
+import re
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Final
+
+from onnxflow.errors import MemoryLimitError, ModelError, OnnxflowError, ProviderError
+from onnxflow.memory import free_memory, size
+from onnxflow.providers.device import Device
+from onnxflow.providers.provider import Provider, Symptom
+
+_NO_MEMORY: Final = re.compile(
+    r"failed to allocate memory|bfc_arena|bad_alloc|out of memory|E_OUTOFMEMORY|8007000E|CL_OUT_OF_RESOURCES"
+    r"|CL_MEM_OBJECT_ALLOCATION_FAILURE|not enough memory|insufficient memory|VK_ERROR_OUT_OF",
+    re.IGNORECASE,
+)
+_ASKED: Final = re.compile(r"(?:requested buffer of size|requested size|allocate)\D{0,20}(\d{4,})", re.IGNORECASE)
+_NO_KERNEL: Final = re.compile(
+    r"Could not find an implementation for (?:the node )?(?P<node>\S*?):?(?P<op>\w+)\((?P<version>\d+)\)"
+)
+_LOST: Final = "an update of the driver, or another device, may help; `onnxflow doctor` tries each"
+
+
+def loading_error(error: Exception, name: str, file: Path, device: Device, fallback: bool = False) -> OnnxflowError:
+    """Why a graph could not be loaded: MemoryLimitError, ProviderError or ModelError."""
+    text = str(error)
+    if is_out_of_memory(error):
+        return _memory(f"not enough memory to load {name}", text, device, where=str(file))
+    kernel = _NO_KERNEL.search(text)
+    if kernel is not None:
+        return ProviderError(
+            f"{name}: this ONNX Runtime has no kernel for {kernel['op']} of opset {kernel['version']} in this precision"
+            f" ({device})",
+            where=str(file),
+            hint="take another precision of the model, as in NAME@fp32, or another device with --place",
+        )
+    known = symptom_of(text, device.facts.symptoms)
+    if known is not None:
+        return ProviderError(f"{name}: {known.cause}", where=str(file), hint=known.cure)
+    if device.provider != "cpu" and not _is_about_the_file(error):
+        return ProviderError(f"cannot load {name} on {device}: {first_line(error)}", where=str(file), hint=_LOST)
+    return ModelError(
+        f"cannot load {name}: {first_line(error)}",
+        where=str(file),
+        hint="the file may be truncated or made for a newer ONNX Runtime: copy it again, or export the model again",
+    )
+
+
+def running_error(error: Exception, name: str, device: Device) -> OnnxflowError:
+    """Why a graph could not be run: MemoryLimitError or ProviderError."""
+    text = str(error)
+    if is_out_of_memory(error):
+        return _memory(f"not enough memory to run {name}", text, device)
+    known = symptom_of(text, device.facts.symptoms)
+    if known is not None:
+        return ProviderError(f"{name}: {known.cause}", hint=known.cure)
+    return ProviderError(f"{name} failed: {first_line(error)}", hint=_LOST if device.provider != "cpu" else "")
+
+
+def is_out_of_memory(error: Exception) -> bool:
+    """Whether memory was asked for that was not there, in the words of any provider."""
+    return isinstance(error, MemoryError) or _NO_MEMORY.search(str(error)) is not None
+
+
+def symptom_of(text: str, symptoms: Sequence[Symptom]) -> Symptom | None:
+    """The first symptom whose pattern a message matches."""
+    return next((one for one in symptoms if re.search(one.pattern, text, re.IGNORECASE)), None)
+
+
+def mended(facts: Provider) -> str:
+    """The command that brings the first library of the system that a provider needs and that does not load here; empty
+    when nothing is missing."""
+    for library in facts.libraries:
+        if library.platform == sys.platform and not loads(library.name):
+            return library.install
+    return ""
+
+
+def loads(library: str) -> bool:
+    """Whether a shared library of the system loads."""
+    try:
+        ctypes.CDLL(library)
+    except OSError:
+        return False
+    return True
+
+
+def first_line(error: BaseException) -> str:
+    """The first line of an exception's text, or its type; where ONNX Runtime names its own sources first, what follows
+    them."""
+    lines = str(error).strip().splitlines()
+    if not lines:
+        return type(error).__name__
+    line = re.sub(r"^.*?\.(?:cc|h|cpp):\d+ [^\[]*?(?=\[ONNXRuntimeError\]|Error |error )", "", lines[0])
+    return line[:300]
+
+
+def _is_about_the_file(error: Exception) -> bool:
+    names = {"InvalidProtobuf", "NoSuchFile", "InvalidGraph"}
+    return type(error).__name__ in names or any(
+        f": {name}" in str(error) for name in ("INVALID_PROTOBUF", "NO_SUCHFILE")
+    )
+
+
+def _memory(message: str, text: str, device: Device, where: str = "") -> MemoryLimitError:
+    """What was asked for and what was free, as far as that is known, and what to try."""
+    asked = _ASKED.search(text)
+    parts = [f"it asked for {size(int(asked[1]))}"] if asked else []
+    free = free_memory() if not device.facts.memory else None
+    if free is not None:
+        parts.append(f"{size(free.available)} are free")
+    told = f" ({', '.join(parts)})" if parts else ""
+    smaller = "a smaller picture or batch, a smaller precision (NAME@int8, NAME@fp16)"
+    other = "closing other programs" if device.provider == "cpu" else "the CPU with --place COMPONENT=cpu"
+    return MemoryLimitError(f"{message}{told}", where=where, hint=f"{smaller}, or {other}")

@@ -1,0 +1,45 @@
+"""What this machine can run on, as far as it was tried: the devices of the installed wheels, and their health."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from onnxflow.providers.device import CPU, Device
+
+
+@dataclass(frozen=True, slots=True)
+class Health:
+    """What a trial of a device said: whether it computes, and right; if not, what is wrong and what mends it; its speed
+    in GFLOP/s by precision ("fp32", "fp16"), of those that it computed right."""
+
+    device: Device
+    works: bool
+    problem: str = ""
+    cure: str = ""
+    speed: Mapping[str, float] = field(default_factory=dict)
+
+
+class Machine(Protocol):
+    """The devices that placement chooses from: the boundary that a fake replaces in tests."""
+
+    def health(self, device: Device) -> Health:
+        """The health of a device, tried now unless it is known; one that is not installed does not work."""
+        ...
+
+    def devices(self) -> tuple[Device, ...]:
+        """The CPU, and the devices that the installed wheels offer besides."""
+        ...
+
+
+class OnlyCpu:
+    """A machine of which nothing is asked: the CPU works, and there is nothing else."""
+
+    def health(self, device: Device) -> Health:
+        """The CPU's."""
+        return Health(device, device == CPU, "" if device == CPU else f"{device} is not there", "")
+
+    def devices(self) -> tuple[Device, ...]:
+        """The CPU."""
+        return (CPU,)

@@ -1,0 +1,163 @@
+"""Making an ONNX Runtime session on a device: options, plug-ins, fixed sizes, and what the device took of the graph."""
+
+from __future__ import annotations
+
+import os
+import sys
+import tempfile
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from onnxflow.cancel import CancelToken
+from onnxflow.errors import Cancelled, ProviderError
+from onnxflow.models.decompose import FUSED, without_fused_attention
+from onnxflow.providers.assignment import RECORD_OPTION, Assignment, assignment_of
+from onnxflow.providers.catalog import title_of
+from onnxflow.providers.device import Device
+from onnxflow.providers.failure import loading_error
+from onnxflow.providers.plugin import plugin_device, plugin_of
+from onnxflow.providers.provider import FOLDER, Provider
+from onnxflow.providers.runtime import onnxruntime
+from onnxflow.providers.saturation import EXACT_OPTION, saturates
+from onnxflow.providers.target import Target
+
+_BESIDE: Final = "session.model_external_initializers_file_folder_path"
+"""Session option: where the weights lie of a model that is given as bytes."""
+
+FALLBACK_HINT: Final = "name another device, or let it run with --fallback allow, which says so"
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """A session, what took its nodes, the seconds to read and rewrite its file and those to optimise and compile it,
+    and the prefix of the files its profiler writes; empty when nothing is profiled."""
+
+    session: Any
+    assignment: Assignment
+    load_seconds: float
+    build_seconds: float
+    profile: str = ""
+
+
+def open_session(
+    file: Path, name: str, target: Target, cancel: CancelToken, sizes: Mapping[str, int] | None = None
+) -> Opened:
+    """The graph in ``file`` on the target's device, with the free dimensions named in ``sizes`` fixed.
+
+    ProviderError when the provider is not there, cannot be used, or left heavy nodes to another one and that was not
+    allowed; ModelError for a file that is none; MemoryLimitError; Cancelled.
+    """
+    module = onnxruntime()
+    device, facts = target.device, target.device.facts
+    options = module.SessionOptions()
+    options.log_severity_level = 4  # what goes wrong is raised, and told by us
+    options.add_session_config_entry(*RECORD_OPTION)
+    if saturates():
+        options.add_session_config_entry(*EXACT_OPTION)
+    for dimension, size in (sizes or {}).items():
+        options.add_free_dimension_override_by_name(dimension, size)
+    profile = _profiled(options, facts)
+    providers = _providers(options, target)
+    started = time.perf_counter()
+    model: str | bytes = str(file)
+    if not facts.has(FUSED):
+        model = without_fused_attention(file)
+        options.add_session_config_entry(_BESIDE, str(file.parent))
+    read = time.perf_counter()
+    try:
+        with cancel.calling(lambda: options.set_load_cancellation_flag(True)):
+            # enable_fallback: or the wrapper prints an error, and makes a session on the CPU instead.
+            session = module.InferenceSession(model, sess_options=options, enable_fallback=0, **providers)
+    except Exception as error:  # ONNX Runtime's errors share no base class
+        if cancel.cancelled:
+            raise Cancelled() from None
+        raise loading_error(error, name, file, device) from error
+    built = time.perf_counter()
+    assignment = assignment_of(session)
+    if not target.fallback:
+        check_assignment(assignment, device, name)
+    return Opened(session, assignment, read - started, built - read, profile)
+
+
+def _providers(options: Any, target: Target) -> dict[str, Any]:
+    """What InferenceSession is told of the provider; a plug-in's device is added to the options instead."""
+    device, facts = target.device, target.device.facts
+    chosen = {**device.options, **cache_options(facts, target.cache)}
+    if facts.ep in onnxruntime().get_available_providers():
+        if facts.name == "cpu":
+            return {"providers": [facts.ep]}
+        return {"providers": [(facts.ep, chosen), "CPUExecutionProvider"]}
+    wheel = plugin_of(facts)
+    if wheel is None:
+        raise not_installed(device)
+    chosen.pop(facts.unit_option, None)  # the device says it
+    options.add_provider_for_devices([plugin_device(device, wheel)], chosen)
+    return {}
+
+
+def not_installed(device: Device) -> ProviderError:
+    """That no wheel here has the provider of a device, with the command that brings one."""
+    facts = device.facts
+    here = (sys.platform, _machine())
+    fitting = [wheel for wheel in facts.wheels if wheel.install and here in wheel.platforms]
+    if fitting:
+        hint = " or ".join(wheel.install for wheel in fitting)
+    elif any(wheel.install for wheel in facts.wheels):
+        hint = (
+            f"there is no wheel of it for {here[0]} on {here[1]}: name another device; `onnxflow providers` lists them"
+        )
+    else:
+        hint = "it is in no wheel, only in builds of ONNX Runtime of one's own: name another device"
+    return ProviderError(f"{device}: {facts.title} is not installed here", hint=hint)
+
+
+def cache_options(facts: Provider, folder: Path | None) -> dict[str, str]:
+    """The options that make a provider keep what it compiles in ``folder``, which is made; none without a folder."""
+    if folder is None or not facts.cache:
+        return {}
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError:
+        return {}  # a read-only home is no reason not to run
+    return {key: value.replace(FOLDER, str(folder)) for key, value in facts.cache.items()}
+
+
+def check_assignment(assignment: Assignment, device: Device, name: str) -> None:
+    """ProviderError unless the device's provider took every heavy node."""
+    facts = device.facts
+    elsewhere = assignment.elsewhere(facts.ep)
+    if not elsewhere and (facts.ep in assignment.nodes or not assignment.nodes):
+        return
+    took = assignment.heavy()
+    total = sum(took.values())
+    if not took.get(facts.ep):
+        others = ", ".join(title_of(ep) for ep in took) or "nothing"
+        raise ProviderError(
+            f"{name}: {device} took none of its {total} heavy nodes, {others} would run", hint=FALLBACK_HINT
+        )
+    operators = ", ".join(f"{count} {operator}" for operator, count in elsewhere.items())
+    raise ProviderError(
+        f"{name}: {device} took {took[facts.ep]} of {total} heavy nodes; {operators} would run elsewhere"
+        f" ({', '.join(title_of(ep) for ep in took if ep != facts.ep)})",
+        hint=FALLBACK_HINT,
+    )
+
+
+def _profiled(options: Any, facts: Provider) -> str:
+    """Let ONNX Runtime's profiler watch the making and the first call where that says something: not on the CPU, which
+    takes everything, nor where a call only queues work for a device's own memory."""
+    if facts.name == "cpu" or facts.memory:
+        return ""
+    prefix = os.path.join(tempfile.gettempdir(), f"onnxflow-profile-{os.urandom(8).hex()}")
+    options.enable_profiling = True
+    options.profile_file_prefix = prefix
+    return prefix
+
+
+def _machine() -> str:
+    import platform
+
+    return platform.machine().lower()

@@ -1,0 +1,257 @@
+"""Who computes what: wishes of users, files and machine profiles, and the device and variant that come of them.
+
+A wish is written DEVICE, DEVICE@VARIANT or auto, as in "cuda:0", "cpu@int8"; several of them KEY=WISH, with commas, as
+in "unet=cuda:0,vae=cpu,*=auto". A key is a component, a group of components, `*` for all, or the id of a node.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Final, Protocol
+
+from onnxflow.errors import ProviderError, UsageError, did_you_mean, shown
+from onnxflow.memory import size, total_memory
+from onnxflow.providers.device import CPU, Device, parse_device
+from onnxflow.providers.machine import Machine
+from onnxflow.providers.verdicts import Judged, known_verdict
+
+AUTO: Final = "auto"
+EVERY: Final = "*"
+GROUPS: Final[Mapping[str, tuple[str, ...]]] = {
+    "unet": ("unet",),
+    "model": ("unet",),
+    "clip": ("text_encoder", "text_encoder_2"),
+    "vae": ("vae_encoder", "vae_decoder"),
+    **{name: (name,) for name in ("text_encoder", "text_encoder_2", "vae_encoder", "vae_decoder")},
+}
+"""What may stand for components, and for which."""
+
+ROOM: Final = 1.3
+"""A graph takes about this many times the bytes of its weights."""
+
+NEARLY: Final = 1.25
+"""A device this many times as fast as the CPU is worth it: below, the CPU's numbers are the ones everybody has."""
+
+_VARIANT = "@"
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """A device, None for the best one, and a variant, None for the one that suits the device; ``origin`` says whose
+    wish it is."""
+
+    device: Device | None
+    variant: str | None = None
+    origin: str = ""
+
+    def __str__(self) -> str:
+        device = str(self.device) if self.device is not None else AUTO
+        return device + (f"{_VARIANT}{self.variant}" if self.variant else "")
+
+
+ANY: Final = Wish(None)
+
+
+@dataclass(frozen=True, slots=True)
+class Placement:
+    """Where a component runs and in which variant; what was asked for, by whom; ``note`` says why it is not that, and
+    ``fallback`` whether the device may leave nodes to the CPU."""
+
+    device: Device
+    variant: str
+    asked: str = AUTO
+    note: str = ""
+    fallback: bool = False
+
+
+class PlacedSource(Protocol):
+    """What placement asks of a model."""
+
+    @property
+    def identity(self) -> str:
+        """The same for the same weights."""
+        ...
+
+    @property
+    def name(self) -> str:
+        """For messages."""
+        ...
+
+    @property
+    def preferred(self) -> str | None:
+        """The variant that its user asked for."""
+        ...
+
+    def variants(self, component: str) -> tuple[str, ...]:
+        """The variants a component has, the default first."""
+        ...
+
+    def variant_of(self, component: str) -> str:
+        """The preferred variant where a component has it, else its default."""
+        ...
+
+    def weight_bytes(self, component: str, variant: str) -> int:
+        """Bytes of a variant's files."""
+        ...
+
+
+def parse_wish(text: str, origin: str = "") -> Wish:
+    """The wish in ``text``; UsageError for a device or a form that there is not."""
+    name, mark, variant = text.strip().partition(_VARIANT)
+    if mark and not variant:
+        raise UsageError(f"{shown(text)} names no variant after the @", hint="write it as cpu@int8")
+    device = None if name.strip().lower() == AUTO else parse_device(name)
+    return Wish(device, variant or None, origin)
+
+
+def parse_wishes(text: str, origin: str) -> dict[str, Wish]:
+    """The wishes in "KEY=WISH,KEY=WISH" by key, or a single one for every component; UsageError."""
+    found: dict[str, Wish] = {}
+    for part in text.split(","):
+        key, equals, wish = part.rpartition("=")
+        key = key.strip() if equals else EVERY
+        if not key or not wish.strip():
+            raise UsageError(
+                f"{origin}: {shown(part)} is no placement",
+                hint="write COMPONENT=DEVICE or NODE=DEVICE, as in unet=cuda:0,vae=cpu",
+            )
+        if key in found:
+            raise UsageError(f"{origin}: {shown(key)} is placed twice", hint="give each component or node one device")
+        found[key] = parse_wish(wish, f"{origin} {part.strip()}" if origin == "--place" else origin)
+    return found
+
+
+def by_component(wishes: Mapping[str, Wish], origin: str, others: Iterable[str] = ()) -> dict[str, Wish]:
+    """The wishes by component, with EVERY for the rest; a component's own name counts before its group's. UsageError
+    for a key that is neither; ``others`` are the keys to leave out."""
+    found: dict[str, Wish] = {}
+    left = set(others)
+    keys = [key for key in wishes if key not in left]
+    for key in sorted(keys, key=lambda key: len(GROUPS.get(key, ())), reverse=True):
+        if key == EVERY:
+            found[EVERY] = wishes[key]
+        elif key in GROUPS:
+            found.update({component: wishes[key] for component in GROUPS[key]})
+        else:
+            raise UsageError(
+                f"{origin}: there is no component {shown(key)}" + (", and no such node" if others else ""),
+                hint=did_you_mean(key, [*GROUPS, EVERY, *left], what="components and nodes", limit=20),
+            )
+    return found
+
+
+class Placer:
+    """Turns wishes into placements on one machine."""
+
+    def __init__(
+        self,
+        machine: Machine,
+        *,
+        fallback: bool = False,
+        verdict: Callable[[str, str, str, Device], Judged | None] = known_verdict,
+        memory: Callable[[], int | None] = total_memory,
+    ) -> None:
+        self._machine = machine
+        self._verdict = verdict
+        self._memory = memory
+        self.fallback = fallback
+
+    def check(self, wish: Wish) -> None:
+        """ProviderError when the device of a wish does not work here, and nothing else may run in its place."""
+        if wish.device is None or wish.device == CPU or self.fallback:
+            return
+        health = self._machine.health(wish.device)
+        if not health.works:
+            raise ProviderError(f"{wish.device} cannot be used: {health.problem}", where=wish.origin, hint=health.cure)
+
+    def place(self, wish: Wish, source: PlacedSource, component: str) -> Placement:
+        """The placement of a component; ProviderError when it cannot be as wished."""
+        asked = f"{wish}" + (f" ({wish.origin})" if wish.origin else "")
+        wanted = wish.variant or (source.preferred if source.preferred in source.variants(component) else None)
+        if wish.variant and wish.variant not in source.variants(component):
+            raise ProviderError(
+                f"the {component} of {source.name} has no variant {shown(wish.variant)}",
+                where=wish.origin,
+                hint=did_you_mean(wish.variant, source.variants(component), what="variants"),
+            )
+        if wish.device is None:
+            return self._best(source, component, wanted, asked)
+        device = wish.device
+        health = self._machine.health(device) if device != CPU else None
+        if health is not None and not health.works:
+            if not self.fallback:
+                raise ProviderError(f"{device} cannot be used: {health.problem}", where=wish.origin, hint=health.cure)
+            fallen = self._on_cpu(source, component, wanted, asked)
+            return Placement(CPU, fallen.variant, asked, f"{device} cannot be used: {health.problem}", True)
+        if device == CPU:
+            return self._on_cpu(source, component, wanted, asked)
+        variant = self._variant(device, source, component, wanted)
+        if variant is None:
+            takes = [name for name in device.facts.precisions if name in source.variants(component)]
+            problem = self._why_not(device, source, component, [wanted] if wanted else takes)
+            if not self.fallback:
+                raise ProviderError(problem, where=wish.origin, hint=f"another device, as in {component}=cpu")
+            fallen = self._on_cpu(source, component, wanted, asked)
+            return Placement(CPU, fallen.variant, asked, problem, True)
+        return Placement(device, variant, asked, fallback=self.fallback)
+
+    def _best(self, source: PlacedSource, component: str, wanted: str | None, asked: str) -> Placement:
+        """The fastest device that has a variant it takes and computes right; the CPU unless another one is clearly
+        faster."""
+        cpu = self._on_cpu(source, component, wanted, asked)
+        others = [device for device in self._machine.devices() if device != CPU]
+        if not others:
+            return cpu
+        speeds = self._machine.health(CPU).speed
+        best, fastest = cpu, NEARLY * speeds.get("fp32", 0.0)
+        for device in others:
+            health = self._machine.health(device)
+            variant = self._variant(device, source, component, wanted) if health.works else None
+            if variant is None:
+                continue
+            speed = health.speed.get("fp16" if variant == "fp16" else "fp32", 0.0)
+            if speed > fastest:
+                best, fastest = Placement(device, variant, asked), speed
+        return best
+
+    def _variant(self, device: Device, source: PlacedSource, component: str, wanted: str | None) -> str | None:
+        """The variant that suits a device, of those that it takes and is not known to compute wrong; None when there is
+        none."""
+        names = [wanted] if wanted else list(device.facts.precisions)
+        speeds = self._machine.health(device).speed
+        for name in names:
+            if name not in device.facts.precisions or name not in source.variants(component):
+                continue
+            if name == "fp16" and "fp16" not in speeds and "fp32" in speeds and not wanted:
+                continue  # the trial of its half precision failed
+            judged = self._verdict(source.identity, component, name, device)
+            if judged is None or not judged.wrong:
+                return name
+        return None
+
+    def _why_not(self, device: Device, source: PlacedSource, component: str, names: list[str]) -> str:
+        for name in names:
+            judged = self._verdict(source.identity, component, name, device)
+            if judged is not None and judged.wrong and name in device.facts.precisions:
+                return (
+                    f"{device} computes the {component} of {source.name} in {name} wrong: {judged.error:.1e} from"
+                    f" PyTorch, {judged.allowed:.0e} is allowed, as onnxflow verify found"
+                )
+        has = ", ".join(source.variants(component))
+        return (
+            f"{device} takes {', '.join(device.facts.precisions)}, the {component} of {source.name} is wanted in"
+            f" {', '.join(names) or has} (it has {has})"
+        )
+
+    def _on_cpu(self, source: PlacedSource, component: str, wanted: str | None, asked: str) -> Placement:
+        """The CPU with the model's default variant, or with a smaller one where that does not fit into the memory."""
+        names = source.variants(component)
+        variant = wanted or source.variant_of(component)
+        memory = self._memory() if wanted is None and "int8" in names and variant != "int8" else None
+        if memory is not None:
+            needed = int(ROOM * source.weight_bytes(component, variant))
+            if needed > memory:
+                note = f"int8, for {variant} takes {size(needed)} of memory, and the machine has {size(memory)}"
+                return Placement(CPU, "int8", asked, note, self.fallback)
+        return Placement(CPU, variant, asked, fallback=self.fallback)

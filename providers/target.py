@@ -1,0 +1,21 @@
+"""How a graph is to be loaded: where, and what may happen when that place does not take it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from onnxflow.providers.device import CPU, Device
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """A device; whether ONNX Runtime may give the CPU what that device does not take; and the folder for what is
+    compiled, None for none."""
+
+    device: Device = CPU
+    fallback: bool = False
+    cache: Path | None = None
+
+
+ON_CPU = Target()
