@@ -18,7 +18,7 @@ from onnxflow.export.components import Component
 from onnxflow.export.steps import Step
 from onnxflow.models.manifest import OWN
 from onnxflow.models.reference import Reference
-from onnxflow.providers.session import CPU, SessionKey, load_graph
+from onnxflow.providers.session import SessionKey, load_graph
 
 Dims = Mapping[str, Sequence[str | int]]
 CALLS = 3  # timed ones, after one that is not
@@ -78,7 +78,7 @@ def compare(path: Path, reference: Reference, inputs: Dims, step: Step, interfac
     """The error of a graph relative to the reference, and the median seconds of a call of an ordinary size; `inputs`
     are its inputs with the names of their axes. No network is needed."""
     cancel = CancelToken()
-    graph = load_graph(_OneGraph(path, interface), SessionKey("", step.component, step.precision, CPU), cancel)
+    graph = load_graph(_OneGraph(path, interface), SessionKey("", step.component, step.precision), cancel)
     try:
         error = reference.error(graph.run(reference.inputs, cancel))
         feeds = _ordinary(reference, inputs)

@@ -16,6 +16,8 @@ from onnxflow.errors import UsageError, shown
 from onnxflow.models.disk import Disk, Folders
 from onnxflow.models.store import ModelStore
 from onnxflow.nodes.catalog import builtin_catalog
+from onnxflow.placing import placing_of
+from onnxflow.providers.probe import ProbedMachine
 from onnxflow.providers.session import SessionCache
 from onnxflow.settings import Settings, load_settings
 from onnxflow.workflow.overrides import apply_overrides, apply_seed, override
@@ -31,6 +33,9 @@ def run(
     input_dir: str | os.PathLike[str] | None = None,
     output_dir: str | os.PathLike[str] | None = None,
     metadata: bool = True,
+    place: str | Sequence[str] = (),
+    fallback: str = "refuse",
+    on_nan: str = "error",
     listener: Listener | None = None,
     cancel: CancelToken | None = None,
 ) -> RunReport:
@@ -38,7 +43,9 @@ def run(
 
     ``overrides`` maps "NODE.INPUT" (by id, or by class or title when only one node has it) to a value; ``seed`` sets
     every seed. Pictures are written below ``output_dir`` (default output/) and are in ``report.images`` as uint8 arrays
-    [height, width, channels]; the files carry the workflow unless ``metadata`` is off. Raises the errors of
+    [height, width, channels]; the files carry the workflow unless ``metadata`` is off. ``place`` says what runs where,
+    as in "unet=cuda:0,vae=cpu" (components or node ids); a device that does not do it raises ProviderError, unless
+    ``fallback`` is "allow". ``on_nan`` "upcast" repeats in fp32 what gave NaN. Raises the errors of
     ``onnxflow.errors``; Ctrl-C raises Cancelled.
     """
     settings = load_settings(
@@ -58,6 +65,13 @@ def run(
     loaded = apply_overrides(loaded, [override(name, value) for name, value in (overrides or {}).items()], catalog)
     if seed is not None:
         loaded, _ = apply_seed(loaded, seed)
+    placing = placing_of(
+        [place] if isinstance(place, str) else place,
+        settings.place,
+        fallback=fallback,
+        on_nan=on_nan,
+        machine=ProbedMachine(),
+    )
     cancel = cancel or CancelToken()
     sessions = SessionCache()
     listeners = (listener,) if listener is not None else ()
@@ -65,7 +79,7 @@ def run(
     try:
         return interruptible(
             lambda: run_workflow(
-                loaded, catalog, disk, sessions, listeners=listeners, cancel=cancel, metadata=metadata
+                loaded, catalog, disk, sessions, listeners=listeners, cancel=cancel, metadata=metadata, placing=placing
             ),
             cancel,
         )

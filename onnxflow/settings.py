@@ -1,11 +1,12 @@
-"""Where models and files are: flags first, then ONNXFLOW_MODELS, then a configuration file, then the working folder."""
+"""Where models and files are, and what runs where: flags first, then ONNXFLOW_MODELS, then a configuration file, then
+the working folder."""
 
 from __future__ import annotations
 
 import os
 import tomllib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -13,16 +14,18 @@ from onnxflow.errors import UsageError, did_you_mean
 
 FILE_NAME = "onnxflow.toml"
 MODELS_VARIABLE = "ONNXFLOW_MODELS"
-_KEYS = ("models", "input_dir", "output_dir")
+_KEYS = ("models", "input_dir", "output_dir", "place")
 
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """Model folders in order of precedence, and the folders that file names in workflows are relative to."""
+    """Model folders in order of precedence, the folders that file names in workflows are relative to, and the machine's
+    profile: the device of each component, as texts."""
 
     models: tuple[Path, ...]
     input_dir: Path
     output_dir: Path
+    place: Mapping[str, str] = field(default_factory=dict)
 
 
 def load_settings(
@@ -59,6 +62,7 @@ def load_settings(
         models=tuple(dict.fromkeys(root.absolute() for root in roots)),
         input_dir=(input_dir or from_file.get("input_dir") or working_dir / "input").absolute(),
         output_dir=(output_dir or from_file.get("output_dir") or working_dir / "output").absolute(),
+        place=from_file.get("place", {}),
     )
 
 
@@ -88,6 +92,15 @@ def _read_file(environment: Mapping[str, str], working_dir: Path) -> dict[str, A
             )
     found: dict[str, Any] = {}
     for key, value in document.items():
+        if key == "place":
+            if not isinstance(value, dict) or not all(isinstance(text, str) for text in value.values()):
+                raise UsageError(
+                    f"the configuration file's place is {value!r}, expected a table of texts",
+                    where=str(path),
+                    hint='write [place] and below it unet = "cuda:0"',
+                )
+            found[key] = value
+            continue
         texts = value if key == "models" else [value]
         if not isinstance(texts, list) or not all(isinstance(text, str) for text in texts):
             wanted = "a list of texts" if key == "models" else "a text"

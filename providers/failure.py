@@ -1,4 +1,4 @@
-"""ONNX Runtime's exceptions as ours: they share no base class, and say what went wrong inside rather than what to do."""
+"""ONNX Runtime's exceptions as ours: they share no base class, and tell of its insides rather than of what to do."""
 
 from __future__ import annotations
 

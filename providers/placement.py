@@ -55,14 +55,18 @@ ANY: Final = Wish(None)
 
 @dataclass(frozen=True, slots=True)
 class Placement:
-    """Where a component runs and in which variant; what was asked for, by whom; ``note`` says why it is not that, and
-    ``fallback`` whether the device may leave nodes to the CPU."""
+    """Where a component runs and in which variant; what was asked for, by whom; ``note`` says why it is not that.
+
+    ``fallback`` says that the device may leave nodes to the CPU, and that the CPU may run it all when the device fails;
+    ``retreat`` allows only the latter, for a device that nobody named.
+    """
 
     device: Device
     variant: str
     asked: str = AUTO
     note: str = ""
     fallback: bool = False
+    retreat: bool = False
 
 
 class PlacedSource(Protocol):
@@ -132,7 +136,7 @@ def by_component(wishes: Mapping[str, Wish], origin: str, others: Iterable[str] 
         if key == EVERY:
             found[EVERY] = wishes[key]
         elif key in GROUPS:
-            found.update({component: wishes[key] for component in GROUPS[key]})
+            found.update(dict.fromkeys(GROUPS[key], wishes[key]))
         else:
             raise UsageError(
                 f"{origin}: there is no component {shown(key)}" + (", and no such node" if others else ""),
@@ -212,7 +216,7 @@ class Placer:
                 continue
             speed = health.speed.get("fp16" if variant == "fp16" else "fp32", 0.0)
             if speed > fastest:
-                best, fastest = Placement(device, variant, asked), speed
+                best, fastest = Placement(device, variant, asked, fallback=self.fallback, retreat=True), speed
         return best
 
     def _variant(self, device: Device, source: PlacedSource, component: str, wanted: str | None) -> str | None:

@@ -1,8 +1,8 @@
 """Keeping ONNX Runtime sessions: the one place where a component's graph is loaded.
 
 A session is identified by what it computes and how: the model's identity, the component, the variant, the device, and
-whether others may help it. Asked for twice, it is built once. Runs hold sessions through a lease, so that one run cannot close what
-another still uses, and so that each run's report says what that run did.
+whether others may help it. Asked for twice, it is built once. Runs hold sessions through a lease, so that one run
+cannot close what another still uses, and so that each run's report says what that run did.
 """
 
 from __future__ import annotations
@@ -134,6 +134,10 @@ class SessionCache:
         self._entries: dict[SessionKey, _Entry] = {}
         self._lock = threading.Lock()
 
+    def has(self, key: SessionKey) -> bool:
+        """Whether the session of ``key`` is open or being opened."""
+        return key in self._entries
+
     def lease(self, cancel: CancelToken, on_nan: str = FAIL) -> SessionLease:
         """A run's way to the sessions; ``cancel`` stops its loads and runs, ``on_nan`` is FAIL or UPCAST."""
         return SessionLease(self, cancel, on_nan)
@@ -185,6 +189,8 @@ class SessionLease:
         self._cache = cache
         self._cancel = cancel
         self._on_nan = on_nan
+        self.tell: Callable[[str, SessionUse], None] = lambda phase, use: None
+        """Called with "loading", "ready" or "first", and what is known of the session then."""
         self._held: dict[SessionKey, _Entry] = {}
         self._uses: dict[SessionKey, SessionUse] = {}
 
@@ -218,12 +224,16 @@ class SessionLease:
 
     def _open(self, source: ModelSource, key: SessionKey, placement: Placement) -> _Entry:
         """The entry of a key, taken once for this run and noted in its report."""
+        first = SessionUse(source.name, key.component, key.variant, key.device, placement.asked, placement.note)
+        if not self._cache.has(key):
+            self.tell("loading", first)
         entry, seconds = self._cache._take(source, key, self._cancel, key in self._held)
         self._held[key] = entry
-        first = SessionUse(source.name, key.component, key.variant, key.device, placement.asked, placement.note)
         use = self._uses.setdefault(key, first)
         facts = entry.graph.facts if entry.graph is not None else NO_FACTS
-        self._uses[key] = replace(use, load_seconds=use.load_seconds + seconds, facts=facts)
+        self._uses[key] = use = replace(use, load_seconds=use.load_seconds + seconds, facts=facts)
+        if seconds:
+            self.tell("ready", use)
         return entry
 
     def _run(self, key: SessionKey, entry: _Entry, feeds: Feeds) -> dict[str, NDArray[Any]]:
@@ -231,13 +241,18 @@ class SessionLease:
         assert graph is not None, "a session was used after it was given back"
         started = time.perf_counter()
         try:
-            return graph.run(feeds, self._cancel)
+            outputs = graph.run(feeds, self._cancel)
         finally:
             use = self._uses[key]
             seconds = time.perf_counter() - started
             # What a graph says of itself is complete after its first call.
             facts = graph.facts if not use.calls else use.facts
-            self._uses[key] = replace(use, calls=use.calls + 1, run_seconds=use.run_seconds + seconds, facts=facts)
+            self._uses[key] = use = replace(
+                use, calls=use.calls + 1, run_seconds=use.run_seconds + seconds, facts=facts
+            )
+        if use.calls == 1:
+            self.tell("first", use)
+        return outputs
 
 
 class _BoundSession:
@@ -260,7 +275,7 @@ class _BoundSession:
         try:
             self._take(placement)
         except ProviderError as error:
-            if not placement.fallback or placement.device == CPU:
+            if placement.device == CPU or not (placement.fallback or placement.retreat):
                 raise
             variants = self._source.variants(self._component)
             variant = placement.variant if placement.variant in CPU.facts.precisions else variants[0]

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Any, TextIO
 
 from onnxflow.engine.events import Event
+from onnxflow.engine.record import described, time_shares
 from onnxflow.engine.report import RunReport
 from onnxflow.errors import OnnxflowError, WorkflowError
 from onnxflow.workflow.response import error_response
@@ -22,25 +23,16 @@ class JsonEvents:
         self._write(event.type, event.data)
 
     def report(self, report: RunReport) -> None:
-        """The last line of a run (ours, ComfyUI has none): files, seconds, nodes, sessions."""
-        sessions = [
-            {
-                "model": use.model,
-                "component": use.component,
-                "precision": use.variant,
-                "device": use.device,
-                "load_seconds": round(use.load_seconds, 4),
-                "calls": use.calls,
-                "run_seconds": round(use.run_seconds, 4),
-            }
-            for use in report.sessions
-        ]
+        """The last line of a run (ours, ComfyUI has none): files, seconds, nodes, sessions with what was
+        asked for and what ran, and the share of the networks' time by provider."""
+        sessions = [described(use) for use in report.sessions]
         nodes = [
             {"node": n.id, "class_type": n.class_type, "seconds": round(n.seconds, 4), "cached": n.cached}
             for n in report.nodes
         ]
         files = [str(file.path) for file in report.saved]
-        data = {"files": files, "seconds": round(report.seconds, 4), "nodes": nodes, "sessions": sessions}
+        time = {name: round(share, 4) for name, share in time_shares(report.sessions).items()}
+        data = {"files": files, "seconds": round(report.seconds, 4), "nodes": nodes, "sessions": sessions, "time": time}
         self._write("report", {**data, "prompt_id": report.run_id})
 
     def error(self, error: OnnxflowError) -> None:

@@ -29,6 +29,29 @@ def run(
     seed: Annotated[int | None, typer.Option(min=0, max=MAX_SEED, help="Use this seed everywhere.")] = None,
     count: Annotated[int, typer.Option(min=1, help="Run this often, raising every seed by one each time.")] = 1,
     json_: Annotated[bool, typer.Option("--json", help="Print events as JSON lines on stdout.")] = False,
+    place: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="WHAT=DEVICE,...",
+            help="What runs where: a node id or a component (unet, clip, vae ... or * for all), and a device "
+            "(cpu, cuda:0, webgpu, openvino:npu ... or auto), maybe with a precision (cpu@int8). Repeatable. "
+            "`onnxflow providers` lists devices.",
+        ),
+    ] = None,
+    fallback: Annotated[
+        str,
+        typer.Option(
+            metavar="[refuse|allow]",
+            help="When a device that was asked for does not take a network: refuse it, or allow the CPU and say so.",
+        ),
+    ] = "refuse",
+    on_nan: Annotated[
+        str,
+        typer.Option(
+            metavar="[error|upcast]",
+            help="When a network gives NaN or infinity: say where, or compute it again in fp32 from there on.",
+        ),
+    ] = "error",
     metadata: Annotated[bool, typer.Option(help="Keep the workflow in the pictures.")] = True,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress, no summary.")] = False,
     verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Times by node and session; tracebacks.")] = False,
@@ -38,7 +61,8 @@ def run(
     from onnxflow.errors import Cancelled
 
     try:
-        _run(workflow, output_dir, input_dir, models, set_, seed, count, json_, metadata, quiet, verbose)
+        where = (place or [], fallback, on_nan)
+        _run(workflow, output_dir, input_dir, models, set_, seed, count, json_, metadata, quiet, verbose, where)
     except KeyboardInterrupt:  # while modules load, or the second one
         raise Cancelled() from None
 
@@ -55,6 +79,7 @@ def _run(
     metadata: bool,
     quiet: bool,
     verbose: bool,
+    where: tuple[list[str], str, str],
 ) -> None:
     import sys
     import traceback
@@ -65,7 +90,20 @@ def _run(
 
     json_events = JsonEvents(sys.stdout) if json else None
     try:
-        turns = Turns(workflow, sets or [], seed, count, models or [], input_dir, output_dir, metadata=metadata)
+        place, fallback, on_nan = where
+        turns = Turns(
+            workflow,
+            sets or [],
+            seed,
+            count,
+            models or [],
+            input_dir,
+            output_dir,
+            metadata=metadata,
+            place=place,
+            fallback=fallback,
+            on_nan=on_nan,
+        )
         turns.run(json_events, quiet=quiet, verbose=verbose)
     except Exception as error:
         if verbose:

@@ -1,32 +1,61 @@
-"""What a run did, for people: one line, or tables with ``-v``."""
+"""What a run did, for people: one line and one for everything that is not as asked, or tables with ``-v``."""
 
 from __future__ import annotations
 
 from typing import TextIO
 
+from onnxflow.engine.record import node_shares, time_shares
 from onnxflow.engine.report import RunReport
+from onnxflow.errors import printable
 from onnxflow.providers.session import SessionUse
 
 
 def print_summary(report: RunReport, stream: TextIO) -> None:
-    """One line: how long it took and which part of the model ran where, in which precision."""
+    """How long it took and which part of the model ran where, in which precision; then what is not as asked."""
     where: dict[str, list[str]] = {}
     for use in report.sessions:
         if use.calls:
             where.setdefault(f"{use.variant} on {use.device}", []).append(use.component)
     parts = "; ".join(f"{', '.join(dict.fromkeys(names))}: {place}" for place, names in where.items())
     print(f"done in {report.seconds:.1f} s" + (f"  ({parts})" if parts else ""), file=stream)
+    for use in report.sessions:
+        if use.calls and (line := fallen_back(use)):
+            print(line, file=stream)
+
+
+def fallen_back(use: SessionUse) -> str:
+    """One line saying how a session is not what was asked for; empty when it is."""
+    if use.note:
+        return printable(f"{use.component}: asked for {use.asked}, ran in {use.variant} on {use.device}: {use.note}")
+    if use.facts.elsewhere:
+        left = ", ".join(f"{count} {operator}" for operator, count in use.facts.elsewhere.items())
+        return printable(f"{use.component}: asked for {use.asked}, which left {left} to others ({_shares(use)})")
+    return ""
 
 
 def print_details(report: RunReport, stream: TextIO) -> None:
-    """Seconds by node, and what each session cost to load and to run."""
+    """Seconds by node, what each session cost to load and to run and on what, and whose the time was."""
     for node in report.nodes:
         name = f"{node.id} {node.title or node.class_type}"
         print(f"  {'cached' if node.cached else f'{node.seconds:.3f} s':>10}  {name}", file=stream)
     for use in report.sessions:
-        print(f"  {use.load_seconds:>8.3f} s  load {_name(use)}", file=stream)
-        print(f"  {use.run_seconds:>8.3f} s  run  {_name(use)}, {use.calls} calls", file=stream)
+        name = f"{use.model} {use.component} ({use.variant}, {use.device}; asked for {use.asked})"
+        facts = use.facts
+        print(
+            f"  {use.load_seconds:>8.3f} s  load {name}: reading {facts.load_seconds:.3f} s, optimising and compiling"
+            f" {facts.build_seconds:.3f} s",
+            file=stream,
+        )
+        first = f", the first {facts.first_seconds:.3f} s" if use.calls > 1 else ""
+        print(f"  {use.run_seconds:>8.3f} s  run  {name}, {use.calls} calls{first}; {_shares(use)}", file=stream)
+    shares = ", ".join(f"{share:.0%} {name}" for name, share in time_shares(report.sessions).items())
+    if shares:
+        print(f"  time in networks: {shares}", file=stream)
 
 
-def _name(use: SessionUse) -> str:
-    return f"{use.model} {use.component} ({use.variant}, {use.device})"
+def _shares(use: SessionUse) -> str:
+    """Where the nodes of a session's graph ran, and where its first call spent its time if that was measured."""
+    nodes = ", ".join(f"{share:.0%} {name}" for name, share in node_shares(use).items())
+    time = time_shares([use]) if use.facts.time_shares else {}
+    times = ", ".join(f"{share:.0%} {name}" for name, share in time.items())
+    return (f"nodes: {nodes}" if nodes else "nodes: unknown") + (f"; time: {times}" if times else "")

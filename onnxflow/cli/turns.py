@@ -18,6 +18,8 @@ from onnxflow.engine.events import Event, Listener
 from onnxflow.engine.run import interruptible, run_workflow
 from onnxflow.errors import UsageError
 from onnxflow.nodes.catalog import builtin_catalog
+from onnxflow.placing import placing_of
+from onnxflow.providers.probe import ProbedMachine
 from onnxflow.providers.session import SessionCache
 from onnxflow.settings import load_settings
 from onnxflow.workflow.overrides import (
@@ -45,9 +47,13 @@ class Turns:
         output_dir: Path | None,
         *,
         metadata: bool,
+        place: Sequence[str] = (),
+        fallback: str,
+        on_nan: str,
     ) -> None:
         overrides = [parse_override(text) for text in sets]
         settings = load_settings(models, input_dir, output_dir, environment=os.environ, working_dir=Path.cwd())
+        self._placing = placing_of(place, settings.place, fallback=fallback, on_nan=on_nan, machine=ProbedMachine())
         self._disk = disk_of(settings)
         self._catalog = builtin_catalog()
         self._base = apply_overrides(read_workflow(workflow), overrides, self._catalog)
@@ -93,6 +99,7 @@ class Turns:
                     cancel=cancel,
                     metadata=self._metadata,
                     volatile=volatile,
+                    placing=self._placing,
                 )
                 report = interruptible(work, cancel)
             if json_events:

@@ -10,14 +10,29 @@ import typer
 
 def verify(
     bundle: Annotated[Path, typer.Argument(help="The folder of an exported model.")],
+    on: Annotated[
+        str,
+        typer.Option(
+            metavar="DEVICE",
+            help="The device whose graphs are asked (cuda:0, webgpu, openvino:gpu ...). What it answers is remembered: "
+            "one that computes a graph wrong does not get it again.",
+        ),
+    ] = "cpu",
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Say what is wrong only.")] = False,
 ) -> None:
-    """Check a model's files against their SHA-256, and its graphs against what PyTorch gave at export."""
+    """Check a model's files against their SHA-256, and its graphs on a device against what PyTorch gave at export."""
     from onnxflow.cancel import CancelToken
     from onnxflow.engine.verify import check_files, verdicts
-    from onnxflow.errors import ModelError, UsageError
+    from onnxflow.errors import ModelError, ProviderError, UsageError
     from onnxflow.models.bundle import open_bundle
+    from onnxflow.providers.device import CPU, parse_device
+    from onnxflow.providers.probe import ProbedMachine
 
+    device = parse_device(on)
+    if device != CPU:
+        health = ProbedMachine().health(device)
+        if not health.works:
+            raise ProviderError(f"{device} cannot be used: {health.problem}", where="--on", hint=health.cure)
     if not bundle.is_dir():
         raise UsageError(
             f"{bundle} is no folder", hint="name an exported model's folder; `onnxflow models` prints them"
@@ -25,9 +40,10 @@ def verify(
     model = open_bundle(bundle)
     check_files(model, lambda name: None if quiet else typer.echo(f"reading {name}", err=True))
     wrong = []
-    for verdict in verdicts(model, CancelToken()):
+    place = "" if device == CPU else f" on {device}"
+    for verdict in verdicts(model, CancelToken(), device):
         line = (
-            f"{verdict.component}, {verdict.variant}: {verdict.error:.1e} from PyTorch ({verdict.at_export:.1e} at "
+            f"{verdict.component}, {verdict.variant}{place}: {verdict.error:.1e} from PyTorch ({verdict.at_export:.1e} at "
             f"export, allowed {verdict.allowed:.0e})"
         )
         if not verdict.right:
@@ -38,5 +54,9 @@ def verify(
         typer.echo("all files and graphs are right")
     if wrong:
         raise ModelError(
-            "; ".join(wrong), where=str(bundle), hint="another version of ONNX Runtime may compute it right: report it"
+            "; ".join(wrong),
+            where=str(bundle),
+            hint="another version of ONNX Runtime may compute it right: report it"
+            if device == CPU
+            else f"update the driver and the wheel, or use another device: {device} does not get these any more",
         )

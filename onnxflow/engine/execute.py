@@ -12,9 +12,14 @@ from onnxflow.cancel import CancelToken
 from onnxflow.engine.cache import Result, ResultCache
 from onnxflow.engine.events import Event, Listener, ListenerFailed
 from onnxflow.engine.invoke import invoke
-from onnxflow.engine.plan import Plan, Step
+from onnxflow.engine.places import Places
+from onnxflow.engine.plan import NOWHERE, Plan, Step
+from onnxflow.engine.preflight import Preflight
+from onnxflow.engine.record import record
 from onnxflow.errors import MemoryLimitError, NodeError, NodeRef, OnnxflowError
 from onnxflow.models.disk import Disk
+from onnxflow.providers.machine import OnlyCpu
+from onnxflow.providers.placement import Placer
 from onnxflow.providers.session import SessionLease
 from onnxflow.values import HANDLES, Handle, SavedFile, Session
 from onnxflow.workflow.workflow import Workflow
@@ -37,6 +42,8 @@ class Run:
     listeners: Sequence[Listener] = ()
     metadata: bool = True
     volatile: frozenset[str] = frozenset()
+    places: Places = NOWHERE
+    placer: Placer = field(default_factory=lambda: Placer(OnlyCpu()))
 
     def emit(
         self,
@@ -57,10 +64,11 @@ class Run:
 class NodeContext:
     """The engine as one node sees it (nodes.context.Context)."""
 
-    __slots__ = ("_run", "node")
+    __slots__ = ("_reached", "_run", "node")
 
     def __init__(self, run: Run, node: NodeRef) -> None:
         self._run = run
+        self._reached = (0, 0)
         self.node = node
 
     @property
@@ -71,10 +79,21 @@ class NodeContext:
     def metadata(self) -> bool:
         return self._run.metadata
 
+    @property
+    def record(self) -> Mapping[str, Any]:
+        return record(self._run.sessions.uses())
+
     def session(self, handle: Handle, component: str) -> Session:
-        return self._run.sessions.get(handle.source, component, handle.source.variant_of(component))
+        placement = self._run.placer.place(self._run.places.of(self.node.id, component), handle.source, component)
+        return self._run.sessions.get(handle.source, component, placement, self._when)
+
+    def _when(self) -> str:
+        """How far the node has come, for messages."""
+        done, total = self._reached
+        return f"at step {done + 1} of {total}" if total > 1 and done < total else ""
 
     def progress(self, value: int, total: int, preview: Callable[[], Any] | None = None) -> None:
+        self._reached = (value, total)
         if self._run.listeners:
             self._run.emit("progress", {"value": value, "max": total, "node": self.node.id}, preview)
         self._run.cancel.check()
@@ -98,6 +117,7 @@ def execute(plan: Plan, run: Run, outcome: Outcome) -> None:
     Raises the first error, naming its node; results finished before it stay in the cache, so that the next run resumes.
     """
     values = _Values(plan, run)
+    preflight = Preflight(plan, run.places, run.placer, run.sessions)
     shown: dict[int, Result] = {}  # of output nodes, for their twins
     for position, step in enumerate(plan.steps):
         if not step.needed:
@@ -120,6 +140,7 @@ def execute(plan: Plan, run: Run, outcome: Outcome) -> None:
             if run.cache is not None and node.id not in run.volatile:
                 run.cache.put(step.key, result)
         values.store(step, result)
+        preflight.check(step, result)
         if step.call.spec.output_node:
             shown[position] = result
             if run.listeners:

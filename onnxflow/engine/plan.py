@@ -4,13 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Final
 
 from onnxflow.engine.cache import ResultCache
+from onnxflow.engine.places import Places
 from onnxflow.errors import OnnxflowError
 from onnxflow.graph.keys import content_key
 from onnxflow.models.disk import Disk
 from onnxflow.nodes.spec import NodeSpec
 from onnxflow.workflow.check import Call, Checked
+
+NOWHERE: Final = Places()
+"""Nothing is wished of any node."""
 
 
 @dataclass(slots=True)
@@ -49,8 +54,9 @@ class Plan:
         return [step.call.node.id for step in self.steps if step.cached]
 
 
-def make_plan(checked: Checked, disk: Disk, known: ResultCache | None = None) -> Plan:
-    """The plan for ``checked``; results that are in ``known`` need not be computed, nor what only they need.
+def make_plan(checked: Checked, disk: Disk, known: ResultCache | None = None, placed: Places = NOWHERE) -> Plan:
+    """The plan for ``checked``; results that are in ``known`` need not be computed, nor what only they need. Where and
+    how a node's networks run (``placed``) is part of its key: devices and precisions differ in the last digits.
 
     Linear in nodes and links, whatever the depth. OnnxflowError when a file that a node reads cannot be fingerprinted.
     """
@@ -69,6 +75,8 @@ def make_plan(checked: Checked, disk: Disk, known: ResultCache | None = None) ->
         fingerprint = _fingerprint(call, disk) if spec.fingerprint is not None else ""
         if spec.hidden and "UNIQUE_ID" in spec.hidden.values():
             fingerprint += f"#{node_id}"  # the result depends on the id
+        if tag := placed.tag(node_id):
+            fingerprint += f"@{tag}"
         key = content_key(spec.name, fingerprint, call.literals, origins)
         twin = first_with.setdefault(key, position)
         step = Step(

@@ -8,6 +8,8 @@ import time
 import traceback
 from collections.abc import Callable, Collection, Sequence
 from contextlib import ExitStack
+from dataclasses import replace
+from functools import partial
 from typing import TypeVar
 
 from onnxflow.cancel import CancelToken
@@ -15,11 +17,13 @@ from onnxflow.collector import collector_paused, collector_sparing_the_past
 from onnxflow.engine.cache import ResultCache
 from onnxflow.engine.events import Listener, ListenerFailed
 from onnxflow.engine.execute import Outcome, Run, execute
+from onnxflow.engine.places import Placing, check_places, places
 from onnxflow.engine.plan import make_plan
+from onnxflow.engine.record import described
 from onnxflow.engine.report import RunReport
 from onnxflow.errors import Cancelled, NodeError, OnnxflowError, shown
 from onnxflow.models.disk import Disk
-from onnxflow.providers.session import SessionCache
+from onnxflow.providers.session import SessionCache, SessionUse
 from onnxflow.workflow.check import Catalog, check
 from onnxflow.workflow.workflow import Workflow
 
@@ -39,24 +43,45 @@ def run_workflow(
     metadata: bool = True,
     volatile: frozenset[str] = frozenset(),
     run_id: str = "",
+    placing: Placing | None = None,
 ) -> RunReport:
     """Run ``workflow`` and report what happened.
 
     Each value is dropped after its last reader and each session closed with the last handle to it. With a ``cache``,
     results known from earlier runs are used and new ones kept, but for those of the ``volatile`` nodes: the caller says
-    that it will run these again with other values, and the sessions they need stay open for it. WorkflowError before
-    anything is loaded when the workflow is not valid; other errors name the node. Cancelled when ``cancel`` is thrown.
+    that it will run these again with other values, and the sessions they need stay open for it. ``placing`` says what
+    runs where; without it, all on the CPU. WorkflowError before anything is loaded when the workflow is not valid,
+    UsageError and ProviderError then for a device that there is not or that does not work; other errors name the node.
+    Cancelled when ``cancel`` is thrown.
     """
     cancel = cancel or CancelToken()
     started = time.perf_counter()
-    lease = sessions.lease(cancel)
-    run = Run(run_id or new_run_id(), workflow, disk, lease, cancel, cache, tuple(listeners), metadata, volatile)
+    placing = placing or Placing()
+    lease = sessions.lease(cancel, placing.on_nan)
+    run = Run(
+        run_id or new_run_id(),
+        workflow,
+        disk,
+        lease,
+        cancel,
+        cache,
+        tuple(listeners),
+        metadata,
+        volatile,
+        placer=placing.placer,
+    )
+    lease.tell = partial(_tell_session, run)
     outcome = Outcome()
     sparing = ExitStack()
     try:
         with collector_paused():
             checked = check(workflow, catalog, disk, targets)
-            plan = make_plan(checked, disk, cache)
+            placed = places(checked, workflow, placing)
+            plan = make_plan(checked, disk, cache, placed)
+            for step in plan.steps:
+                if step.needed and not step.cached and placed.wishes:
+                    check_places(placed, step.call, placing.placer)
+            run = replace(run, places=placed)
             # Before the collector runs again, or its first round would walk the whole plan.
             sparing.enter_context(collector_sparing_the_past())
         run.emit("execution_start", {"timestamp": _now()})
@@ -84,6 +109,11 @@ def run_workflow(
         plan=plan,
         node_seconds=outcome.node_seconds,
     )
+
+
+def _tell_session(run: Run, phase: str, use: SessionUse) -> None:
+    """Tell the listeners that a session is being loaded, is ready, or has made its first call."""
+    run.emit("session", {"phase": phase, **described(use)})
 
 
 def _tell(run: Run, error: OnnxflowError, outcome: Outcome) -> None:

@@ -12,7 +12,9 @@ from onnxflow.errors import ModelError
 from onnxflow.models.bundle import Bundle
 from onnxflow.models.foreign import NAMED
 from onnxflow.models.reference import read_reference, reference_file
-from onnxflow.providers.session import CPU, SessionKey, load_graph
+from onnxflow.providers.device import CPU, Device
+from onnxflow.providers.session import SessionKey, load_graph
+from onnxflow.providers.verdicts import Judged, keep_verdict
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,9 +59,10 @@ def check_files(bundle: Bundle, report: Callable[[str], None] = lambda name: Non
         )
 
 
-def verdicts(bundle: Bundle, cancel: CancelToken) -> Iterator[Verdict]:
-    """Ask every variant of every component what PyTorch was asked, one after the other; ModelError when a reference is
-    missing or a graph cannot be run."""
+def verdicts(bundle: Bundle, cancel: CancelToken, device: Device = CPU) -> Iterator[Verdict]:
+    """Ask every variant of every component that the device takes what PyTorch was asked, one after the other, and
+    remember for placement what came of it. ModelError when a reference is missing or a graph cannot be run;
+    ProviderError for a device that does not work or does not take a graph."""
     for name, component in bundle.manifest.components.items():
         if reference_file(name) not in bundle.manifest.files:
             raise ModelError(
@@ -69,7 +72,9 @@ def verdicts(bundle: Bundle, cancel: CancelToken) -> Iterator[Verdict]:
             )
         reference = read_reference(bundle.path(reference_file(name)))
         for variant, record in component.variants.items():
-            graph = load_graph(bundle, SessionKey(bundle.identity, name, variant, CPU), cancel)
+            if variant not in device.facts.precisions:
+                continue
+            graph = load_graph(bundle, SessionKey(bundle.identity, name, variant, device), cancel)
             try:
                 graph.run(reference.inputs, cancel)  # the first call pays for what later ones find prepared
                 started = time.perf_counter()
@@ -77,4 +82,6 @@ def verdicts(bundle: Bundle, cancel: CancelToken) -> Iterator[Verdict]:
                 seconds = time.perf_counter() - started
             finally:
                 graph.close()
-            yield Verdict(name, variant, reference.error(outputs), record.allowed, record.error, seconds)
+            error = reference.error(outputs)
+            keep_verdict(bundle.identity, name, variant, device, Judged(error, record.allowed))
+            yield Verdict(name, variant, error, record.allowed, record.error, seconds)

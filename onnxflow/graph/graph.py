@@ -25,12 +25,14 @@ class BadLink:
 
 @dataclass(frozen=True, slots=True)
 class Node:
-    """One node: its class and its inputs, each a Link, a BadLink or a JSON value. ``class_type`` is "" when absent."""
+    """One node: its class and its inputs, each a Link, a BadLink or a JSON value. ``class_type`` is "" when absent;
+    ``place`` is what the file says of where the node, or a model that it loads, shall run."""
 
     id: str
     class_type: str
     inputs: Mapping[str, Any]
     title: str = ""
+    place: str = ""
 
     @property
     def ref(self) -> NodeRef:

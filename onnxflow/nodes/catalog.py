@@ -20,6 +20,7 @@ BUILTIN_MODULES = (
     "onnxflow.nodes.vae",
     "onnxflow.nodes.image",
     "onnxflow.nodes.latent_file",
+    "onnxflow.nodes.placement",
 )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
@@ -27,6 +27,11 @@ class Context(Protocol):
     @property
     def metadata(self) -> bool:
         """Whether saved files carry the workflow (ComfyUI's ``--disable-metadata`` turned around)."""
+        ...
+
+    @property
+    def record(self) -> Mapping[str, Any]:
+        """What ran where so far, as JSON, for files that carry it; empty when no network ran."""
         ...
 
     def session(self, handle: Handle, component: str) -> Session:

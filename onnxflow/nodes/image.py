@@ -99,7 +99,7 @@ def _write(
     extra_pnginfo: Mapping[str, Any] | None,
 ) -> NodeResult:
     _check(images)
-    texts = metadata.texts(prompt, extra_pnginfo) if ctx.metadata else {}
+    texts = metadata.texts(prompt, extra_pnginfo, ctx.record) if ctx.metadata else {}
     pictures = [to_bytes(pixels) for pixels in images.pixels]
 
     def files() -> Iterator[bytes]:

@@ -66,7 +66,7 @@ def save_latent(
     """Writes the samples (not the noise mask) with their workflow into the output folder."""
     texts = None
     if ctx.metadata:
-        texts = {"prompt": "", **metadata.texts(prompt, extra_pnginfo)}
+        texts = {"prompt": "", **metadata.texts(prompt, extra_pnginfo, ctx.record)}
     place = output_files.target(ctx.disk.folders.output, "output", filename_prefix, now=time.localtime())
     try:
         data = encode_tensors({TENSOR: samples.samples, UNSCALED: np.zeros(0, np.float32)}, texts)

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Final
 
 from onnxflow.errors import OutputError, shown
 
+RECORD: Final = "onnxflow"
+"""The key of what ran where."""
 
-def texts(prompt: Any, extra_pnginfo: Any) -> dict[str, str]:
-    """``prompt`` (the API graph) and each key of ``extra_pnginfo`` (normally ``workflow``) as ASCII JSON.
+
+def texts(prompt: Any, extra_pnginfo: Any, record: Mapping[str, Any] | None = None) -> dict[str, str]:
+    """``prompt`` (the API graph), each key of ``extra_pnginfo`` (normally ``workflow``) and ``record``, which says what
+    ran where, as ASCII JSON.
 
     OutputError when one of them is no JSON, or ``extra_pnginfo`` is no mapping.
     """
@@ -21,6 +25,8 @@ def texts(prompt: Any, extra_pnginfo: Any) -> dict[str, str]:
         )
     values = {} if prompt is None else {"prompt": prompt}
     values.update(extra_pnginfo or {})
+    if record:
+        values[RECORD] = record
     found = {}
     for key, value in values.items():
         try:

@@ -45,7 +45,7 @@ Enable = Annotated[str, Combo(("enable", "disable"))]
 Disable = Annotated[str, Combo(("disable", "enable"))]
 
 
-@node("KSampler", category="sampling", display_name="KSampler")
+@node("KSampler", category="sampling", display_name="KSampler", runs=("unet",))
 def ksampler(
     ctx: Context,
     *,
@@ -65,7 +65,7 @@ def ksampler(
     return _draw(ctx, model, latent_image, sigmas, sampler_name, cfg, positive, negative, seed, add_noise=True)
 
 
-@node("KSamplerAdvanced", category="sampling", display_name="KSampler (Advanced)")
+@node("KSamplerAdvanced", category="sampling", display_name="KSampler (Advanced)", runs=("unet",))
 def ksampler_advanced(
     ctx: Context,
     *,

@@ -85,7 +85,8 @@ class NodeSpec:
 
     ``validate(disk, ...)`` returns None or what is wrong, ``fingerprint(disk, ...)`` what the result depends on besides
     its inputs (a file's hash, say). Both receive the inputs they name as parameters: a value, or None for a link. An
-    input that ``validate`` names is its alone: range and choices are not looked at, as in ComfyUI.
+    input that ``validate`` names is its alone: range and choices are not looked at, as in ComfyUI. ``runs`` names the
+    components of models that the function runs; None when it does not say.
     """
 
     name: str
@@ -99,6 +100,7 @@ class NodeSpec:
     output_node: bool = False
     input_is_list: bool = False
     wants_context: bool = False
+    runs: tuple[str, ...] | None = None
     validate: Callable[..., str | None] | None = None
     fingerprint: Callable[..., str] | None = None
     by_name: Mapping[str, Input] = field(init=False, repr=False, compare=False)
@@ -141,6 +143,7 @@ def node(
     output_node: bool = False,
     input_is_list: bool = False,
     output_is_list: tuple[bool, ...] | None = None,
+    runs: tuple[str, ...] | None = None,
     validate: Callable[..., str | None] | None = None,
     fingerprint: Callable[..., str] | None = None,
 ) -> Callable[[Callable[..., Any]], NodeSpec]:
@@ -173,6 +176,7 @@ def node(
             output_node=output_node,
             input_is_list=input_is_list,
             wants_context=wants_context,
+            runs=runs,
             validate=validate,
             fingerprint=fingerprint,
         )

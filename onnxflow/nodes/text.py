@@ -35,7 +35,13 @@ def _validate(disk: Disk, text: str | None = None) -> str | None:
     return None
 
 
-@node("CLIPTextEncode", category="conditioning", display_name="CLIP Text Encode (Prompt)", validate=_validate)
+@node(
+    "CLIPTextEncode",
+    category="conditioning",
+    display_name="CLIP Text Encode (Prompt)",
+    runs=("text_encoder", "text_encoder_2"),
+    validate=_validate,
+)
 def clip_text_encode(ctx: Context, text: Prompt, clip: Clip) -> Conditioning:
     """The prompt as the text encoder sees it: [1, 77 a chunk, width], with weights, and pooled [1, width]."""
     source = clip.source

@@ -11,7 +11,7 @@ from onnxflow.nodes.spec import node
 from onnxflow.values import Array, Image, Latent, Vae
 
 
-@node("VAEDecode", category="latent", display_name="VAE Decode")
+@node("VAEDecode", category="latent", display_name="VAE Decode", runs=("vae_decoder",))
 def vae_decode(ctx: Context, samples: Latent, vae: Vae) -> Image:
     """Pictures [b, 8h, 8w, 3] in 0..1 from latents [b, c, h, w]."""
     latent = samples.samples
@@ -37,7 +37,7 @@ def vae_decode(ctx: Context, samples: Latent, vae: Vae) -> Image:
     return Image(np.concatenate(pictures).transpose(0, 2, 3, 1))
 
 
-@node("VAEEncode", category="latent", display_name="VAE Encode")
+@node("VAEEncode", category="latent", display_name="VAE Encode", runs=("vae_encoder",))
 def vae_encode(ctx: Context, pixels: Image, vae: Vae) -> Latent:
     """Latents [b, c, h/8, w/8] from pictures, which are first cropped around their centre to whole latents."""
     factor = vae.source.latent.factor

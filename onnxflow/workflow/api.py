@@ -41,7 +41,21 @@ def _node(node_id: str, entry: Any) -> Node | Problem:
         name: parse_input(value) if type(value) is list or type(value) is dict else value
         for name, value in inputs.items()
     }
-    return Node(node_id, class_type, parsed, title if type(title) is str else "")
+    place = place_in(meta) if type(meta) is dict else ""
+    if type(place) is not str:
+        return Problem(
+            "invalid_prompt",
+            "A node's place is not a text",
+            f"Node ID '#{node_id}': {shown(place, 60)}",
+            hint='write "_meta": {"onnxflow": {"place": "cuda:0"}}',
+        )
+    return Node(node_id, class_type, parsed, title if type(title) is str else "", place)
+
+
+def place_in(meta: Mapping[str, Any]) -> Any:
+    """What ``_meta`` says of a node's place: ``onnxflow.place``, as an object in an object or as one key."""
+    ours = meta.get("onnxflow")
+    return ours.get("place", "") if type(ours) is dict else meta.get("onnxflow.place", "")
 
 
 def parse_input(value: Any) -> Any:

@@ -1,0 +1,185 @@
+"""What a workflow, its user and its machine wish for every node that runs a network, found before anything is loaded.
+
+By precedence: `--place` of the node, of a node that its model came through, of a component, of everything; then what
+the file says of the node, of a node that its model came through (an OnnxPlace node or the loader, the nearest first);
+then the machine's profile; then the best device there is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Final
+
+from onnxflow.errors import UsageError, did_you_mean, shown
+from onnxflow.graph.graph import Link, Node
+from onnxflow.nodes.placement import DEVICE_INPUT, PLACING
+from onnxflow.nodes.spec import NodeSpec
+from onnxflow.providers.machine import OnlyCpu
+from onnxflow.providers.placement import ANY, EVERY, GROUPS, Placer, Wish, by_component, parse_wish, parse_wishes
+from onnxflow.providers.session import FAIL
+from onnxflow.values import HANDLES
+from onnxflow.workflow.check import Call, Checked
+from onnxflow.workflow.workflow import Workflow
+
+COMPONENTS: Final[Mapping[str, tuple[str, ...]]] = {handle.SOCKET: handle.COMPONENTS for handle in HANDLES}
+"""The components behind each type of socket that carries a model."""
+
+Wishes = Mapping[str, Wish]
+_NONE: Final[Wishes] = {}
+
+
+@dataclass(frozen=True, slots=True)
+class Placing:
+    """What the user and the machine say of places: `--place` by node id or component, the profile by component, how
+    wishes become placements, and what is done about NaN."""
+
+    flags: Wishes = field(default_factory=dict)
+    profile: Wishes = field(default_factory=dict)
+    placer: Placer = field(default_factory=lambda: Placer(OnlyCpu()))
+    on_nan: str = FAIL
+
+
+@dataclass(frozen=True, slots=True)
+class Places:
+    """The wishes by node and component; what is not there is ANY."""
+
+    wishes: Mapping[str, Wishes] = field(default_factory=dict)
+    marks: str = ""
+
+    def of(self, node_id: str, component: str) -> Wish:
+        """What is wished for a component that a node runs."""
+        return self.wishes.get(node_id, _NONE).get(component, ANY)
+
+    def tag(self, node_id: str) -> str:
+        """A text that differs where results of the node may; empty when nothing is wished."""
+        wishes = self.wishes.get(node_id)
+        if not wishes:
+            return self.marks
+        return ";".join([self.marks, *(f"{component}={wish}" for component, wish in wishes.items())])
+
+    def explicit(self, call: Call) -> Iterator[tuple[str, str, Wish]]:
+        """Input, component and wish of what the call will run on a device that somebody named."""
+        wishes = self.wishes.get(call.node.id, _NONE)
+        for name, components in run_by(call.spec):
+            for component in components:
+                wish = wishes.get(component, ANY)
+                if wish.device is not None:
+                    yield name, component, wish
+
+
+@dataclass(frozen=True, slots=True)
+class _Inherited:
+    """What a model brings along from the nodes it came through."""
+
+    flag: Wish | None = None
+    file: Wishes = field(default_factory=dict)
+
+
+_NOTHING: Final = _Inherited()
+
+
+def places(checked: Checked, workflow: Workflow, placing: Placing) -> Places:
+    """The wishes for every call; UsageError for one that names a device, a component or a node that there is not.
+
+    Linear in nodes: what a model brings along is kept at the node it came from last.
+    """
+    nodes = workflow.graph.nodes
+    flags = by_component(placing.flags, "--place", nodes)
+    _check_nodes(placing.flags, checked)
+    marks = ",".join(
+        [*(["fallback"] if placing.placer.fallback else []), *([placing.on_nan] if placing.on_nan != FAIL else [])]
+    )
+    found: dict[str, Wishes] = {}
+    brought: dict[tuple[str, str], _Inherited] = {}
+    for node_id, call in checked.calls.items():
+        inputs = [item for item in call.spec.inputs if item.type in COMPONENTS]
+        gives = [output.type for output in call.spec.outputs if output.type in COMPONENTS]
+        if not inputs and not gives:
+            continue
+        own_flag, own_file = placing.flags.get(node_id), _said_by(call.node)
+        links = dict(call.links)
+        wishes: dict[str, Wish] = {}
+        for item in inputs:
+            link = links.get(item.name)
+            came = brought.get((link.node, item.type), _NOTHING) if link is not None else _NOTHING
+            for component in COMPONENTS[item.type]:
+                wish = _first(component, own_flag or came.flag, flags, own_file, came.file, placing.profile)
+                if wish is not None:
+                    wishes.setdefault(component, wish)
+        for kind in gives:
+            same = next((links[item.name] for item in inputs if item.type == kind and item.name in links), None)
+            came = brought.get((same.node, kind), _NOTHING) if same is not None else _NOTHING
+            file = {**came.file, **_placed(call), **own_file}
+            brought[node_id, kind] = _Inherited(own_flag or came.flag, file)
+        if wishes:
+            found[node_id] = wishes
+    return Places(found, marks)
+
+
+def run_by(spec: NodeSpec) -> list[tuple[str, tuple[str, ...]]]:
+    """The components that a class runs, by the input that brings their model: those it declares, else all of them."""
+    return [
+        (item.name, tuple(name for name in COMPONENTS[item.type] if spec.runs is None or name in spec.runs))
+        for item in spec.inputs
+        if item.type in COMPONENTS
+    ]
+
+
+def check_places(found: Places, call: Call, placer: Placer) -> None:
+    """ProviderError, naming the node, when a device that somebody named for a call does not work here."""
+    for _, _, wish in found.explicit(call):
+        try:
+            placer.check(wish)
+        except Exception as error:
+            raise (error.at(call.node.ref) if hasattr(error, "at") else error) from error.__cause__
+
+
+def _first(
+    component: str, flag: Wish | None, flags: Wishes, own: Wishes, brought: Wishes, profile: Wishes
+) -> Wish | None:
+    """The wish that counts."""
+    if flag is not None:
+        return flag
+    for wishes in (flags, own, brought, profile):
+        wish = wishes.get(component) or wishes.get(EVERY)
+        if wish is not None:
+            return wish
+    return None
+
+
+def _said_by(node: Node) -> Wishes:
+    """What the file says of a node itself, by component; UsageError naming the node."""
+    if not node.place:
+        return _NONE
+    origin = f"the workflow's {node.ref}"
+    return by_component(parse_wishes(node.place, origin), origin)
+
+
+def _placed(call: Call) -> Wishes:
+    """What an OnnxPlace node says of the model that goes through it."""
+    if call.spec.name not in PLACING:
+        return _NONE
+    device = call.literals.get(DEVICE_INPUT)
+    if isinstance(call.node.inputs.get(DEVICE_INPUT), Link):
+        raise UsageError(
+            f"the device of {call.node.ref} comes from a link, and is not known before the run",
+            hint="type it into the node, or use --place",
+        )
+    wish = parse_wish(str(device), f"the workflow's {call.node.ref}")
+    return {component: wish for kind in call.spec.outputs for component in COMPONENTS.get(kind.type, ())}
+
+
+def _check_nodes(flags: Wishes, checked: Checked) -> None:
+    """UsageError for a node that is placed and has nothing to do with a network."""
+    for key in flags:
+        call = checked.calls.get(key)
+        if call is None:
+            continue
+        types = {item.type for item in call.spec.inputs} | {output.type for output in call.spec.outputs}
+        if not types & COMPONENTS.keys():
+            able = [i for i, c in checked.calls.items() if any(item.type in COMPONENTS for item in c.spec.inputs)]
+            raise UsageError(
+                f"--place {shown(key)}: {call.node.ref} runs no network",
+                hint=did_you_mean(key, [*able, *GROUPS], what="nodes that run one, and components", limit=20),
+            )

@@ -1,0 +1,70 @@
+"""Does a device that somebody named take a model's graphs? Asked when the model is known, before it computes anything.
+
+A session is made for it and closed again, once for a model and device: that it was taken is remembered. Devices that
+need fixed sizes are left out, since nobody knows the sizes yet; they are asked when the first call comes.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from onnxflow.engine.cache import Result
+from onnxflow.engine.places import Places
+from onnxflow.engine.plan import Plan, Step
+from onnxflow.errors import OnnxflowError
+from onnxflow.models.bundle import Bundle
+from onnxflow.providers.device import CPU
+from onnxflow.providers.placement import Placer, Wish
+from onnxflow.providers.session import SessionLease
+from onnxflow.providers.taken import remember_taken, was_taken
+from onnxflow.values import HANDLES
+
+
+class _Question(NamedTuple):
+    step: Step
+    component: str
+    wish: Wish
+
+
+class Preflight:
+    """The questions of one plan, by the place of the value that answers them."""
+
+    def __init__(self, plan: Plan, places: Places, placer: Placer, sessions: SessionLease) -> None:
+        self._placer = placer
+        self._sessions = sessions
+        self._waiting: dict[int, list[_Question]] = {}
+        if not places.wishes or placer.fallback:
+            return
+        for step in plan.steps:
+            if not step.needed or step.cached or step.twin >= 0:
+                continue
+            origins = dict(step.links)
+            for name, component, wish in places.explicit(step.call):
+                if wish.device not in (None, CPU) and name in origins:
+                    self._waiting.setdefault(origins[name], []).append(_Question(step, component, wish))
+
+    def check(self, step: Step, result: Result) -> None:
+        """Ask what the step's results answer; ProviderError or MemoryLimitError, naming the node that would run it."""
+        if not self._waiting:
+            return
+        for slot, values in enumerate(result.outputs):
+            for question in self._waiting.pop(step.first + slot, ()):
+                for value in values:
+                    if isinstance(value, HANDLES):
+                        self._ask(value.source, question)
+
+    def _ask(self, source: Bundle, question: _Question) -> None:
+        component = question.component
+        if component not in source.manifest.components:
+            return
+        try:
+            placement = self._placer.place(question.wish, source, component)
+            device, variant = placement.device, placement.variant
+            if device == CPU or device.facts.fixed & {"", device.unit}:
+                return
+            if not was_taken(source.identity, component, variant, device):
+                self._sessions.get(source, component, placement)
+                remember_taken(source.identity, component, variant, device)
+                self._sessions.release(source.identity, (component,))
+        except OnnxflowError as error:
+            raise error.at(question.step.call.node.ref) from error.__cause__

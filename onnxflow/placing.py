@@ -1,0 +1,35 @@
+"""What runs where, from flags, the machine's profile and the machine itself."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from onnxflow.engine.places import Placing
+from onnxflow.errors import UsageError, did_you_mean, shown
+from onnxflow.providers.machine import Machine, OnlyCpu
+from onnxflow.providers.placement import Placer, Wish, by_component, parse_wish, parse_wishes
+from onnxflow.providers.session import ON_NAN
+from onnxflow.settings import FILE_NAME
+
+REFUSE, ALLOW = FALLBACKS = ("refuse", "allow")
+"""What happens when a device that was asked for does not take a graph: an error, or the CPU and a line that says so."""
+
+
+def placing_of(
+    place: Sequence[str],
+    profile: Mapping[str, str],
+    *,
+    fallback: str = REFUSE,
+    on_nan: str = ON_NAN[0],
+    machine: Machine | None = None,
+) -> Placing:
+    """The placing for `--place` texts (later ones count), the profile, `--fallback` and `--on-nan`; UsageError."""
+    for flag, value, allowed in (("--fallback", fallback, FALLBACKS), ("--on-nan", on_nan, ON_NAN)):
+        if value not in allowed:
+            raise UsageError(f"{flag} {shown(value)} is none of its choices", hint=did_you_mean(value, allowed))
+    flags: dict[str, Wish] = {}
+    for text in place:
+        flags.update(parse_wishes(text, "--place"))
+    written = {key: parse_wish(text, FILE_NAME) for key, text in profile.items()}
+    placer = Placer(machine or OnlyCpu(), fallback=fallback == ALLOW)
+    return Placing(flags, by_component(written, FILE_NAME), placer, on_nan)
