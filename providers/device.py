@@ -34,6 +34,15 @@ class Device:
             chosen[facts.unit_option] = facts.units.get(self.unit, self.unit)
         return chosen
 
+    def options_for(self, precision: str) -> Mapping[str, str]:
+        """The provider options for a graph in one precision."""
+        return {**self.options, **self.facts.variants.get(precision, {})}
+
+    @property
+    def fixed(self) -> bool:
+        """Whether it needs sizes fixed when a graph is loaded."""
+        return self.facts.fixes(self.unit)
+
 
 CPU = Device("cpu")
 
