@@ -56,7 +56,7 @@ def parse_device(text: str) -> Device:
             f"there is no execution provider {shown(name)}", hint=did_you_mean(name, provider_names(), what="providers")
         )
     if facts.counted:
-        if colon and not (unit.isascii() and unit.isdecimal()):
+        if colon and not (unit.isascii() and unit.isdecimal() and len(unit) < 10):
             raise UsageError(f"{shown(text)}: {facts.name}'s devices are numbers", hint=f"write {facts.name}:0")
         return Device(facts.name, str(int(unit or "0")))
     if facts.units:

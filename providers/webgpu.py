@@ -1,7 +1,7 @@
 """Any GPU with a Vulkan, Direct3D 12 or Metal driver, through WebGPU.
 
-Option keys are those in the plug-in's library (0.4.0), which takes them without the prefix
-"ep.webgpuexecutionprovider."; operators those of webgpu_execution_provider.cc and webgpu_contrib_kernels.cc of ONNX Runtime.
+Option keys are those in the plug-in's library (0.4.0), which takes them without "ep.webgpuexecutionprovider." before;
+operators those of webgpu_execution_provider.cc and webgpu_contrib_kernels.cc of ONNX Runtime.
 """
 
 from __future__ import annotations
@@ -83,7 +83,7 @@ WEBGPU: Final = Provider(
             "update the driver of the GPU, or use a smaller picture",
         ),
         Symptom(
-            r"shader-f16|[Ff]16 .*(not supported|not enabled)",
+            r"requires f16 but the device does not support it|shader-f16",
             "this GPU does not compute in fp16",
             "use the model in fp32",
         ),

@@ -55,6 +55,7 @@ def test_what_is_written_names_a_device(text: str, expected: Device) -> None:
         ("cuda:", "cuda's devices are numbers", "write cuda:0"),
         ("cuda:-1", "cuda's devices are numbers", "write cuda:0"),
         ("cuda:²", "cuda's devices are numbers", "write cuda:0"),
+        ("cuda:" + "1" * 5000, "cuda's devices are numbers", "write cuda:0"),  # more digits than int() takes
         ("cpu:0", "cpu has one device only", "write cpu"),
         ("webgpu:1", "webgpu has one device only", "write webgpu"),
     ],
