@@ -73,6 +73,6 @@ MIGRAPHX: Final = Provider(
             "set the option migraphx_model_cache_dir",
         ),
     ),
-    driver=("/opt/rocm/.info/version", "/sys/module/amdgpu/version", "/sys/module/amdgpu/srcversion"),
+    driver=("/sys/module/amdgpu/version", "/sys/module/amdgpu/srcversion"),
     aliases=("rocm",),
 )
