@@ -34,6 +34,15 @@ class Device:
             chosen[facts.unit_option] = facts.units.get(self.unit, self.unit)
         return chosen
 
+    def options_for(self, precision: str) -> Mapping[str, str]:
+        """The provider options for a graph in one precision."""
+        return {**self.options, **self.facts.variants.get(precision, {})}
+
+    @property
+    def fixed(self) -> bool:
+        """Whether it needs sizes fixed when a graph is loaded."""
+        return self.facts.fixes(self.unit)
+
 
 CPU = Device("cpu")
 
@@ -47,7 +56,7 @@ def parse_device(text: str) -> Device:
             f"there is no execution provider {shown(name)}", hint=did_you_mean(name, provider_names(), what="providers")
         )
     if facts.counted:
-        if colon and not (unit.isascii() and unit.isdecimal()):
+        if colon and not (unit.isascii() and unit.isdecimal() and len(unit) < 10):
             raise UsageError(f"{shown(text)}: {facts.name}'s devices are numbers", hint=f"write {facts.name}:0")
         return Device(facts.name, str(int(unit or "0")))
     if facts.units:

@@ -15,8 +15,9 @@ from onnxflow.providers.device import Device
 from onnxflow.providers.provider import Provider, Symptom
 
 _NO_MEMORY: Final = re.compile(
-    r"failed to allocate memory|bfc_arena|bad_alloc|out of memory|E_OUTOFMEMORY|8007000E|CL_OUT_OF_RESOURCES"
-    r"|CL_MEM_OBJECT_ALLOCATION_FAILURE|not enough memory|insufficient memory|VK_ERROR_OUT_OF",
+    r"failed to allocate memory|bfc_arena|bad_alloc|out.of.memory|E_OUTOFMEMORY|8007000E|CL_OUT_OF_RESOURCES"
+    r"|CL_MEM_OBJECT_ALLOCATION_FAILURE|not enough memory|insufficient memory|VK_ERROR_OUT_OF|_ALLOC_FAILED"
+    r"|CUDA failure 2\b|ErrorMemoryAllocation|exceeded max size of memory",
     re.IGNORECASE,
 )
 _ASKED: Final = re.compile(r"(?:requested buffer of size|requested size|allocate)\D{0,20}(\d{4,})", re.IGNORECASE)

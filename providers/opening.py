@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 import os
 import sys
 import tempfile
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, Final
 
@@ -85,10 +88,11 @@ def open_session(
 def _providers(options: Any, target: Target) -> dict[str, Any]:
     """What InferenceSession is told of the provider; a plug-in's device is added to the options instead."""
     device, facts = target.device, target.device.facts
-    chosen = {**device.options, **cache_options(facts, target.cache)}
+    chosen = {**device.options_for(target.precision), **cache_options(facts, target.cache)}
     if facts.ep in onnxruntime().get_available_providers():
         if facts.name == "cpu":
             return {"providers": [facts.ep]}
+        _preload(facts)
         return {"providers": [(facts.ep, chosen), "CPUExecutionProvider"]}
     wheel = plugin_of(facts)
     if wheel is None:
@@ -96,6 +100,15 @@ def _providers(options: Any, target: Target) -> dict[str, Any]:
     chosen.pop(facts.unit_option, None)  # the device says it
     options.add_provider_for_devices([plugin_device(device, wheel)], chosen)
     return {}
+
+
+@lru_cache(maxsize=2)
+def _preload(facts: Provider) -> None:
+    """Let ONNX Runtime find the CUDA and cuDNN that pip installed: only its own function looks there."""
+    preload = getattr(onnxruntime(), "preload_dlls", None)
+    if facts.name in ("cuda", "tensorrt") and preload is not None:
+        with contextlib.redirect_stdout(io.StringIO()):  # it prints what it does not find; stdout is for results
+            preload()
 
 
 def not_installed(device: Device) -> ProviderError:

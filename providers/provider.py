@@ -8,8 +8,21 @@ from types import MappingProxyType
 from typing import Final
 
 NOTHING: Final[Mapping[str, str]] = MappingProxyType({})
+NO_VARIANTS: Final[Mapping[str, Mapping[str, str]]] = MappingProxyType({})
 FOLDER: Final = "{folder}"
 """In an option's value: the folder for what a provider compiles."""
+ANY_UNIT: Final = frozenset({""})
+"""In ``fixed``: every unit of a provider."""
+
+
+def words(text: str) -> frozenset[str]:
+    """The words of a text: a long list that reads well."""
+    return frozenset(text.split())
+
+
+def operators(onnx: str, microsoft: str = "") -> frozenset[str]:
+    """Names of operators from two lists of words: of ONNX's own domain, and of com.microsoft."""
+    return words(onnx) | {f"com.microsoft:{name}" for name in words(microsoft)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +60,7 @@ class Library:
 
 @dataclass(frozen=True, slots=True)
 class Symptom:
-    """A regular expression that a message of ONNX Runtime or of a driver matches, what that means, and what mends it."""
+    """A regular expression that a message of ONNX Runtime or a driver matches, what that means, and what mends it."""
 
     pattern: str
     cause: str
@@ -63,12 +76,13 @@ class Provider:
     maps each to that option's value; the first unit is the default. ``hardware`` maps units to the kind of hardware
     ("CPU", "GPU", "NPU") that a plug-in's device must be; "" stands for any unit.
 
-    ``options`` are the defaults we give, ``keys`` all that it knows. ``precisions`` are the variants to take, best
-    first; another one is refused. ``fixed`` are the units ("" for all) that need sizes fixed when a graph is loaded. ``kernels`` are the
-    operators it takes ("com.microsoft:MultiHeadAttention", "Conv"); empty means all of ONNX Runtime's. ``memory`` says
-    that its tensors lie in a memory of its own. ``cache`` are the options that make it keep what it compiled in
-    ``{folder}``; ``context`` that it can write an EPContext model instead. ``driver`` are files (globs) that change
-    with its driver. ``ties`` says that it ranks before others of equal speed: the CPU, whose numbers everyone can have.
+    ``options`` are the defaults we give, ``variants`` what a variant needs besides, ``keys`` all that it knows.
+    ``precisions`` are the variants to take, best first; another one is refused. ``fixed`` are the units that need sizes
+    fixed when a graph is loaded, ANY_UNIT where all do. ``kernels`` are the operators it takes ("Conv",
+    "com.microsoft:MultiHeadAttention"), as far as our graphs and those of Optimum use them; empty means all of ONNX
+    Runtime's. ``memory`` says that its tensors lie in a memory of its own. ``cache`` are the options that make it keep
+    what it compiled in ``{folder}``; ``context`` that it can write an EPContext model instead. ``driver`` are files
+    (globs) that change with its driver.
     """
 
     name: str
@@ -81,6 +95,7 @@ class Provider:
     unit_option: str = ""
     hardware: Mapping[str, str] = field(default_factory=lambda: NOTHING)
     options: Mapping[str, str] = field(default_factory=lambda: NOTHING)
+    variants: Mapping[str, Mapping[str, str]] = field(default_factory=lambda: NO_VARIANTS)
     keys: frozenset[str] = frozenset()
     fixed: frozenset[str] = frozenset()
     kernels: frozenset[str] = frozenset()
@@ -94,6 +109,14 @@ class Provider:
     ran: str = field(default="")
     """Where it was run for real by us; empty: never, only its tables and a fake of onnxruntime are tested."""
 
+    def __post_init__(self) -> None:
+        for name in ("units", "hardware", "options", "variants", "cache"):
+            object.__setattr__(self, name, MappingProxyType(dict(getattr(self, name))))
+
     def has(self, operator: str) -> bool:
         """Whether it has a kernel for an operator, its domain before it unless that is ONNX's own."""
         return not self.kernels or operator in self.kernels
+
+    def fixes(self, unit: str) -> bool:
+        """Whether a unit needs sizes fixed when a graph is loaded."""
+        return bool(self.fixed & {"", unit})

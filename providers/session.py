@@ -102,10 +102,9 @@ def load_graph(source: ModelSource, key: SessionKey, cancel: CancelToken) -> Loa
     MemoryLimitError or Cancelled."""
     name = f"{source.name}: {key.component} ({key.variant}, {key.device})"
     file = source.graph(key.component, key.variant)
-    facts = key.device.facts
-    target = Target(key.device, key.fallback, compiled_folder(key.device, key.identity, key.component, key.variant))
+    target = Target(key.device, key.variant, key.fallback, compiled_folder(key.device, key.identity, key.component, key.variant))
     graph: NamedGraph
-    if key.device.unit in facts.fixed or "" in facts.fixed:
+    if key.device.fixed:
         header = read_header(file)
         inputs = {name: declared.shape for name, declared in header.inputs.items()}
         graph = SizedGraph(lambda sizes: OrtGraph(file, name, cancel, target, sizes), inputs, tuple(header.outputs))

@@ -10,10 +10,11 @@ from onnxflow.providers.device import CPU, Device
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """A device; whether ONNX Runtime may give the CPU what that device does not take; and the folder for what is
-    compiled, None for none."""
+    """A device; the precision of the graph; whether ONNX Runtime may give the CPU what the device does not take; and the
+    folder for what is compiled, None for none."""
 
     device: Device = CPU
+    precision: str = "fp32"
     fallback: bool = False
     cache: Path | None = None
 

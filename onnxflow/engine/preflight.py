@@ -60,7 +60,7 @@ class Preflight:
         try:
             placement = self._placer.place(question.wish, source, component)
             device, variant = placement.device, placement.variant
-            if device == CPU or device.facts.fixed & {"", device.unit}:
+            if device == CPU or device.fixed:
                 return
             if not was_taken(source.identity, component, variant, device):
                 self._sessions.get(source, component, placement)
