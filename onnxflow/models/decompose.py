@@ -4,9 +4,11 @@ Such a node takes query, key and value as [b, s, heads * d] and is softmax(q k^T
 al. 2017, eq. 1). In its place come the standard nodes of that formula, which every provider has; what is none of it,
 weights above all, is copied as it lies, and so are attentions inside other nodes' graphs (If, Loop) and in functions.
 
-Of the types nothing has to be known: Shape gives d, and CastLike brings numbers to the type of the query. The query is
-scaled before the product, not the scores after it, because scores before scaling overflow in half precision; to share
-the scale between query and key would cost a second pass and gain nothing, as the scores are the same.
+The node does not say d, so it is taken from a shape when the graph runs; where shapes are fixed, ONNX Runtime and the
+providers compute that once. Nor does it say its type, which is found in the graph and written into Cast: CastLike would
+need no search, but is a function to ONNX Runtime, which opens it only after a provider without it was asked for its
+nodes, and cuts the graph there. The query is divided before the product, not the scores after it, which overflow in
+half precision; to share the divisor between query and key would cost a second pass and leave the scores as they are.
 """
 
 from __future__ import annotations
@@ -21,11 +23,12 @@ from pathlib import Path
 from typing import Final
 
 from onnxflow.errors import ModelError
-from onnxflow.models.onnx_file import FLOAT, GRAPH, INITIALIZER, INT64, NODE, OPSETS, open_graph
+from onnxflow.models.element_types import ElementTypes
+from onnxflow.models.onnx_file import BFLOAT16, FLOAT, FLOAT16, GRAPH, INITIALIZER, INT64, NODE, OPSETS, open_graph
 from onnxflow.models.protobuf import Message, all_bytes, encoded, fields, last_bytes, last_number, message, prefix
 
 _LARGEST: Final = 2**31  # bytes: no message of protocol buffers is longer
-_OPSET: Final = 15  # the first in which Shape takes a part and CastLike exists
+_OPSET: Final = 15  # the first in which Shape can give a part
 _MOST_HEADS: Final = 65_536
 _OP, _DOMAIN = b"MultiHeadAttention", b"com.microsoft"
 _INPUTS: Final = (
@@ -41,6 +44,7 @@ _INPUTS: Final = (
     "cache_indirection",
 )
 _ATTRIBUTES: Final = {"num_heads", "unidirectional", "scale", "mask_filter_value"}
+_KINDS: Final = (FLOAT, FLOAT16, BFLOAT16)
 # Added to the score of a later token. Finite in half precision even with a score below zero, and far below any score;
 # infinity is not for every provider.
 _MASKED: Final = -32768.0
@@ -62,7 +66,8 @@ def without_fused_attention(path: Path) -> bytes:
         places = _places(data, graph.start, graph.end)
         if not places:
             return data
-        attentions = [_attention(message(data[at : at + size]), path) for _, at, size in places]
+        types = ElementTypes(BytesIO(data), graph.start, graph.end)
+        attentions = [_attention(message(data[at : at + size]), types, path) for _, at, size in places]
         _check_opset(data, path)
         pieces = _pieces(data, graph.start, graph.end, places, attentions)
         head, rest = memoryview(data)[: graph.begin], memoryview(data)[graph.end :]
@@ -71,7 +76,7 @@ def without_fused_attention(path: Path) -> bytes:
 
 @dataclass(frozen=True, slots=True)
 class _Attention:
-    """A node, its names in UTF-8; ``scale`` is 0 for 1/sqrt(d)."""
+    """A node, its names in UTF-8; ``scale`` is 0 for 1/sqrt(d), ``kind`` TensorProto's number of its type."""
 
     name: bytes
     query: bytes
@@ -81,6 +86,7 @@ class _Attention:
     heads: int
     causal: bool
     scale: float
+    kind: int
 
 
 def _places(data: bytes, start: int, end: int) -> list[tuple[int, int, int]]:
@@ -97,7 +103,7 @@ def _places(data: bytes, start: int, end: int) -> list[tuple[int, int, int]]:
     return found
 
 
-def _attention(node: Message, path: Path) -> _Attention:
+def _attention(node: Message, types: ElementTypes, path: Path) -> _Attention:
     """What a NodeProto says: inputs (1), outputs (2), name (3) and attributes (5)."""
     inputs, outputs = all_bytes(node, 1), all_bytes(node, 2)
     name = last_bytes(node, 3) or (outputs[0] if outputs else b"")
@@ -118,7 +124,10 @@ def _attention(node: Message, path: Path) -> _Attention:
     if not math.isfinite(factor):
         raise ValueError(f"an attention has the scale {factor}")
     causal = last_number(attributes.get("unidirectional", {}), 3) != 0
-    return _Attention(name, inputs[0], inputs[1], inputs[2], outputs[0], heads, causal, factor)
+    kind = next((found for found in map(types.of, (*inputs[:3], outputs[0])) if found in _KINDS), None)
+    if kind is None:
+        raise _unknown(f"the type of the attention {name.decode('utf-8')} is not to be seen in the graph", [], path)
+    return _Attention(name, inputs[0], inputs[1], inputs[2], outputs[0], heads, causal, factor, kind)
 
 
 def _unknown(message: str, extra: list[str], path: Path) -> ModelError:
@@ -163,19 +172,19 @@ def _nodes(attention: _Attention, mark: bytes) -> Iterator[bytes]:
         return content + b"".join(encoded(5, attribute) for attribute in attributes)
 
     own = attention.output + mark  # outputs are unique, nodes' names need not be
-    split = mark + b"heads%d" % attention.heads
+    split, to = mark + b"heads%d" % attention.heads, _int(b"to", attention.kind)
     for part, given in ((b"query", attention.query), (b"key", attention.key), (b"value", attention.value)):
         yield node(b"Reshape", [given, split], own + part + b"_by_head")
     if attention.scale:
-        factor = mark + b"scale%s" % struct.pack("<f", attention.scale).hex().encode()
+        yield node(b"Cast", [_scale_name(attention, mark)], own + b"factor", to)
+        yield node(b"Mul", [own + b"query_by_head", own + b"factor"], own + b"query_scaled")
     else:
         yield node(b"Shape", [own + b"query_by_head"], own + b"size", _int(b"start", 3), _int(b"end", 4))
+        # In single precision first: a root in half precision is for few providers, and less exact.
         yield node(b"Cast", [own + b"size"], own + b"size_float", _int(b"to", FLOAT))
-        yield node(b"Sqrt", [own + b"size_float"], own + b"root")
-        yield node(b"Reciprocal", [own + b"root"], own + b"factor_float")
-        factor = own + b"factor_float"
-    yield node(b"CastLike", [factor, attention.query], own + b"factor")
-    yield node(b"Mul", [own + b"query_by_head", own + b"factor"], own + b"query_scaled")
+        yield node(b"Sqrt", [own + b"size_float"], own + b"root_float")
+        yield node(b"Cast", [own + b"root_float"], own + b"root", to)
+        yield node(b"Div", [own + b"query_by_head", own + b"root"], own + b"query_scaled")
     yield node(b"Transpose", [own + b"query_scaled"], own + b"query", _ints(b"perm", 0, 2, 1, 3))
     yield node(b"Transpose", [own + b"key_by_head"], own + b"key", _ints(b"perm", 0, 2, 3, 1))
     yield node(b"Transpose", [own + b"value_by_head"], own + b"value", _ints(b"perm", 0, 2, 1, 3))
@@ -185,7 +194,7 @@ def _nodes(attention: _Attention, mark: bytes) -> Iterator[bytes]:
         yield node(b"Shape", [scores], own + b"sizes", _int(b"start", 2), _int(b"end", 4))
         yield node(b"Expand", [mark + b"masked", own + b"sizes"], own + b"masked")
         yield node(b"Trilu", [own + b"masked", mark + b"one"], own + b"later_float", _int(b"upper", 1))
-        yield node(b"CastLike", [own + b"later_float", attention.query], own + b"later")
+        yield node(b"Cast", [own + b"later_float"], own + b"later", to)
         yield node(b"Add", [scores, own + b"later"], own + b"scores_masked")
         scores = own + b"scores_masked"
     yield node(b"Softmax", [scores], own + b"weights", _int(b"axis", 3))
@@ -198,12 +207,17 @@ def _weights(attentions: list[_Attention], mark: bytes) -> Iterator[bytes]:
     """The TensorProtos that the nodes of all attentions name; 0 in a new shape keeps a size, -1 takes the rest."""
     for heads in sorted({attention.heads for attention in attentions}):
         yield _tensor(mark + b"heads%d" % heads, INT64, "q", 0, 0, heads, -1)
-    for scale in sorted({attention.scale for attention in attentions} - {0.0}):
-        yield _tensor(mark + b"scale%s" % struct.pack("<f", scale).hex().encode(), FLOAT, "f", scale)
+    scales = {_scale_name(attention, mark): attention.scale for attention in attentions if attention.scale}
+    for name, scale in sorted(scales.items()):
+        yield _tensor(name, FLOAT, "f", scale)
     yield _tensor(mark + b"joined", INT64, "q", 0, 0, -1)
     if any(attention.causal for attention in attentions):
         yield _tensor(mark + b"masked", FLOAT, "f", _MASKED)
         yield _tensor(mark + b"one", INT64, "q", 1)
+
+
+def _scale_name(attention: _Attention, mark: bytes) -> bytes:
+    return mark + b"scale_" + repr(attention.scale).encode()
 
 
 def _tensor(name: bytes, kind: int, code: str, *values: float) -> bytes:

@@ -17,6 +17,8 @@ INT64: Final = 7
 """TensorProto's number for whole numbers."""
 FLOAT16: Final = 10
 """TensorProto's number for half precision."""
+BFLOAT16: Final = 16
+"""TensorProto's number for the upper half of a single."""
 
 GRAPH: Final = 7
 """ModelProto's number of its graph."""
@@ -30,6 +32,8 @@ INPUT: Final = 11
 """GraphProto's number of an input."""
 OUTPUT: Final = 12
 """GraphProto's number of an output."""
+VALUE_INFO: Final = 13
+"""GraphProto's number of the declaration of another value."""
 
 
 @dataclass(frozen=True, slots=True)
