@@ -76,7 +76,10 @@ def without_fused_attention(path: Path) -> bytes:
 
 @dataclass(frozen=True, slots=True)
 class _Attention:
-    """A node, its names in UTF-8; ``scale`` is 0 for 1/sqrt(d), ``kind`` TensorProto's number of its type."""
+    """A node, its names in UTF-8, its own maybe empty.
+
+    ``scale`` is 0 for 1/sqrt(d), ``kind`` TensorProto's number of the type.
+    """
 
     name: bytes
     query: bytes
@@ -127,7 +130,7 @@ def _attention(node: Message, types: ElementTypes, path: Path) -> _Attention:
     kind = next((found for found in map(types.of, (*inputs[:3], outputs[0])) if found in _KINDS), None)
     if kind is None:
         raise _unknown(f"the type of the attention {name.decode('utf-8')} is not to be seen in the graph", [], path)
-    return _Attention(name, inputs[0], inputs[1], inputs[2], outputs[0], heads, causal, factor, kind)
+    return _Attention(last_bytes(node, 3), inputs[0], inputs[1], inputs[2], outputs[0], heads, causal, factor, kind)
 
 
 def _unknown(message: str, extra: list[str], path: Path) -> ModelError:
@@ -168,10 +171,12 @@ def _nodes(attention: _Attention, mark: bytes) -> Iterator[bytes]:
 
     def node(op: bytes, inputs: list[bytes], output: bytes, *attributes: bytes) -> bytes:
         content = b"".join(encoded(1, name) for name in inputs) + encoded(2, output)
-        content += encoded(3, attention.name + mark + output.removeprefix(own)) + encoded(4, op)
+        if attention.name:  # a node need not have one, but no two may have the same
+            content += encoded(3, attention.name + mark + output.removeprefix(own))
+        content += encoded(4, op)
         return content + b"".join(encoded(5, attribute) for attribute in attributes)
 
-    own = attention.output + mark  # outputs are unique, nodes' names need not be
+    own = attention.output + mark
     split, to = mark + b"heads%d" % attention.heads, _int(b"to", attention.kind)
     for part, given in ((b"query", attention.query), (b"key", attention.key), (b"value", attention.value)):
         yield node(b"Reshape", [given, split], own + part + b"_by_head")

@@ -49,18 +49,18 @@ class ElementTypes:
     def of(self, name: bytes) -> int | None:
         """TensorProto's number of the type of the value ``name``; None when it cannot be told."""
         passed = set[bytes]()
-        while name not in self._known:
-            if name in passed or name not in self._makers:
-                return None
-            passed.add(name)
-            followed = self._follow(*self._makers[name])
-            if not isinstance(followed, bytes):
-                return followed
-            name = followed
-        return self._known[name]
+        found: int | bytes | None = name
+        while isinstance(found, bytes) and found not in passed:
+            passed.add(found)
+            found = self._known.get(found) or self._follow(found)
+        if not isinstance(found, int):
+            return None
+        self._known.update(dict.fromkeys(passed, found))  # the next search often comes by the same way
+        return found
 
-    def _follow(self, at: int, size: int) -> int | bytes | None:
-        """Of what a node makes, the type, or a value of the same."""
+    def _follow(self, name: bytes) -> int | bytes | None:
+        """Of a value that a node makes, the type, or a value of the same."""
+        at, size = self._makers.get(name, (0, 0))
         node = message(self._read(at, size))
         inputs, operator = all_bytes(node, 1), last_bytes(node, 4)
         if operator in (b"Cast", b"Constant"):

