@@ -7,8 +7,8 @@ weights above all, is copied as it lies, and so are attentions inside other node
 The node does not say d, so it is taken from a shape when the graph runs; where shapes are fixed, ONNX Runtime and the
 providers compute that once. Nor does it say its type, which is found in the graph and written into Cast: CastLike would
 need no search, but is a function to ONNX Runtime, which opens it only after a provider without it was asked for its
-nodes, and cuts the graph there. The query is divided before the product, not the scores after it, which overflow in
-half precision; to share the divisor between query and key would cost a second pass and leave the scores as they are.
+nodes, too late to keep the graph whole. The query is divided before the product, not the scores after it, which
+overflow in half precision; to share the divisor with the key would cost a second pass and leave the scores as they are.
 """
 
 from __future__ import annotations
