@@ -16,7 +16,7 @@ from typing import Any, Final
 
 from onnxflow.cancel import CancelToken
 from onnxflow.errors import Cancelled, ProviderError
-from onnxflow.models.decompose import FUSED, without_fused_attention
+from onnxflow.models.decompose import without_fused_attention
 from onnxflow.providers.assignment import RECORD_OPTION, Assignment, assignment_of
 from onnxflow.providers.catalog import title_of
 from onnxflow.providers.device import Device
@@ -29,6 +29,9 @@ from onnxflow.providers.target import Target
 
 _BESIDE: Final = "session.model_external_initializers_file_folder_path"
 """Session option: where the weights lie of a model that is given as bytes."""
+
+FUSED: Final = "com.microsoft:MultiHeadAttention"
+"""What our graphs have for attention; of the providers only those with kernels of ONNX Runtime's own know it."""
 
 FALLBACK_HINT: Final = "name another device, or let it run with --fallback allow, which says so"
 

@@ -15,7 +15,7 @@ from typing import Final
 
 from onnxflow.errors import ModelError
 from onnxflow.models import file_guard
-from onnxflow.models.graph_header import FLOAT16, GraphHeader, read_header
+from onnxflow.models.graph_header import GraphHeader, read_header
 from onnxflow.models.manifest import (
     OPTIMUM,
     Component,
@@ -26,6 +26,7 @@ from onnxflow.models.manifest import (
     TokenizerFiles,
     Variant,
 )
+from onnxflow.models.onnx_file import FLOAT16
 from onnxflow.models.pipeline.config import COPY, TextConfig, UnetConfig, VaeConfig, read_text, read_unet, read_vae
 from onnxflow.models.pipeline.family import LEVELS, check_fit, family_of, skipped_layers
 from onnxflow.models.pipeline.index import INDEX, Index, read_index
