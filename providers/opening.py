@@ -95,7 +95,8 @@ def _providers(options: Any, target: Target) -> dict[str, Any]:
     if facts.ep in onnxruntime().get_available_providers():
         if facts.name == "cpu":
             return {"providers": [facts.ep]}
-        _preload(facts)
+        if facts.name in ("cuda", "tensorrt"):
+            _preload()
         return {"providers": [(facts.ep, chosen), "CPUExecutionProvider"]}
     wheel = plugin_of(facts)
     if wheel is None:
@@ -105,11 +106,11 @@ def _providers(options: Any, target: Target) -> dict[str, Any]:
     return {}
 
 
-@lru_cache(maxsize=2)
-def _preload(facts: Provider) -> None:
+@lru_cache(maxsize=1)
+def _preload() -> None:
     """Let ONNX Runtime find the CUDA and cuDNN that pip installed: only its own function looks there."""
     preload = getattr(onnxruntime(), "preload_dlls", None)
-    if facts.name in ("cuda", "tensorrt") and preload is not None:
+    if preload is not None:
         with contextlib.redirect_stdout(io.StringIO()):  # it prints what it does not find; stdout is for results
             preload()
 

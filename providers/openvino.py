@@ -32,6 +32,8 @@ OPENVINO: Final = Provider(
     # fp32 first: the CPU computes fp16 in fp32. Not int8: DynamicQuantizeMatMul ends the process (segmentation fault at
     # loading, 1.24.1), MatMulIntegerToFloat goes to the CPU.
     precisions=("fp32", "fp16", "int8-static"),
+    # Without it a GPU computes fp32 graphs in fp16 (OpenVINO's documentation).
+    variants={"fp32": {"precision": "ACCURACY"}},
     units={"cpu": "CPU", "gpu": "GPU", "npu": "NPU"},
     unit_option="device_type",
     hardware={"cpu": "CPU", "gpu": "GPU", "npu": "NPU"},
