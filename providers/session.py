@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from onnxflow.cancel import CancelToken
 from onnxflow.errors import NumbersError, ProviderError
 from onnxflow.models.graph_header import read_header
+from onnxflow.providers.catalog import title_of
 from onnxflow.providers.compiled import compiled_folder
 from onnxflow.providers.device import CPU, Device
 from onnxflow.providers.foreign import NamedGraph, translated
@@ -79,19 +80,29 @@ class SessionKey:
 
 @dataclass(frozen=True, slots=True)
 class SessionUse:
-    """What a session did during one run: what was asked for and by whom, where it ran, the seconds its loading took (0
-    when it was open), its calls, and what the graph says of itself. ``note`` says why it is not as asked."""
+    """What a session did during one run: where it was placed, what was asked for and by whom, the seconds its loading
+    took (0 when it was open), its calls, and what the graph says of itself. ``note`` says why it is not as asked."""
 
     model: str
     component: str
     variant: str
-    device: Device
+    place: Device
     asked: str = "auto"
     note: str = ""
     load_seconds: float = 0.0
     calls: int = 0
     run_seconds: float = 0.0
     facts: Facts = NO_FACTS
+
+    @property
+    def device(self) -> str:
+        """Where its network ran in truth: its place; its place and others, if it left heavy nodes to them ("cuda:0 +
+        cpu"); only others, if it took nothing."""
+        took, ep = self.facts.nodes, self.place.facts.ep
+        others = [title_of(other) for other in took if other != ep]
+        if not took or (ep in took and not self.facts.elsewhere):
+            return str(self.place)
+        return " + ".join([str(self.place), *others] if ep in took else others)
 
 
 Loader = Callable[[ModelSource, SessionKey, CancelToken], LoadedGraph]
@@ -102,7 +113,9 @@ def load_graph(source: ModelSource, key: SessionKey, cancel: CancelToken) -> Loa
     MemoryLimitError or Cancelled."""
     name = f"{source.name}: {key.component} ({key.variant}, {key.device})"
     file = source.graph(key.component, key.variant)
-    target = Target(key.device, key.variant, key.fallback, compiled_folder(key.device, key.identity, key.component, key.variant))
+    target = Target(
+        key.device, key.variant, key.fallback, compiled_folder(key.device, key.identity, key.component, key.variant)
+    )
     graph: NamedGraph
     if key.device.fixed:
         header = read_header(file)

@@ -18,6 +18,7 @@ from onnxflow.nodes.catalog import NodeCatalog
 from onnxflow.nodes.context import Context
 from onnxflow.nodes.spec import NodeResult, node
 from onnxflow.nodes.widgets import Combo, Float, Hidden, Int, String
+from onnxflow.providers.graph import NO_FACTS, Facts
 from onnxflow.providers.session import ModelSource, SessionCache, SessionKey
 from onnxflow.workflow.read import workflow_from_document
 from onnxflow.workflow.workflow import Workflow
@@ -148,6 +149,10 @@ class FakeGraph:
         assert not self.closed, "run after close"
         cancel.check()
         return self.compute(feeds)
+
+    @property
+    def facts(self) -> Facts:
+        return NO_FACTS
 
     def close(self) -> None:
         self.closed = True

@@ -7,6 +7,7 @@ from typing import TextIO
 from onnxflow.engine.record import node_shares, time_shares
 from onnxflow.engine.report import RunReport
 from onnxflow.errors import printable
+from onnxflow.providers.placement import AUTO
 from onnxflow.providers.session import SessionUse
 
 
@@ -39,7 +40,8 @@ def print_details(report: RunReport, stream: TextIO) -> None:
         name = f"{node.id} {node.title or node.class_type}"
         print(f"  {'cached' if node.cached else f'{node.seconds:.3f} s':>10}  {name}", file=stream)
     for use in report.sessions:
-        name = f"{use.model} {use.component} ({use.variant}, {use.device}; asked for {use.asked})"
+        asked = f"; asked for {use.asked}" if use.asked != AUTO else ""
+        name = f"{use.model} {use.component} ({use.variant}, {use.device}{asked})"
         facts = use.facts
         print(
             f"  {use.load_seconds:>8.3f} s  load {name}: reading {facts.load_seconds:.3f} s, optimising and compiling"

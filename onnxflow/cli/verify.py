@@ -43,8 +43,8 @@ def verify(
     place = "" if device == CPU else f" on {device}"
     for verdict in verdicts(model, CancelToken(), device):
         line = (
-            f"{verdict.component}, {verdict.variant}{place}: {verdict.error:.1e} from PyTorch ({verdict.at_export:.1e} at "
-            f"export, allowed {verdict.allowed:.0e})"
+            f"{verdict.component}, {verdict.variant}{place}: {verdict.error:.1e} from PyTorch ({verdict.at_export:.1e} "
+            f"at export, allowed {verdict.allowed:.0e})"
         )
         if not verdict.right:
             wrong.append(line)

@@ -17,7 +17,7 @@ def described(use: SessionUse) -> dict[str, Any]:
         "component": use.component,
         "precision": use.variant,
         "asked": use.asked,
-        "device": str(use.device),
+        "device": use.device,
         "nodes": {title_of(ep): count for ep, count in facts.nodes.items()},
         "load_seconds": round(use.load_seconds, 4),
         "read_seconds": round(facts.load_seconds, 4),
@@ -45,11 +45,11 @@ def time_shares(uses: Iterable[SessionUse]) -> dict[str, float]:
     """The share of all time in networks, 0..1, by provider, most first.
 
     The time of a session on several of them is split as its first call was, where that was measured; else it is its
-    device's.
+    place's.
     """
     spent: dict[str, float] = {}
     for use in uses:
-        for name, share in (use.facts.time_shares or {use.device.facts.ep: 1.0}).items():
+        for name, share in (use.facts.time_shares or {use.place.facts.ep: 1.0}).items():
             title = title_of(name)
             spent[title] = spent.get(title, 0.0) + share * use.run_seconds
     total = sum(spent.values())
@@ -69,7 +69,7 @@ def record(uses: Iterable[SessionUse]) -> Mapping[str, Any]:
             "component": use.component,
             "precision": use.variant,
             "asked": use.asked,
-            "device": str(use.device),
+            "device": use.device,
             "nodes": _percents(node_shares(use)),
         }
         sessions.append({**entry, "note": use.note} if use.note else entry)

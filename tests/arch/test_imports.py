@@ -17,17 +17,21 @@ SOURCES = {"onnxflow": ROOT / "onnxflow", "onnxflow.export": ROOT / "export", "o
 UNITS: dict[str, set[str]] = {
     "__init__": {"api", "errors", "values", "engine", "nodes", "workflow"},
     "__main__": {"cli"},
-    "api": {"cancel", "engine", "errors", "models", "nodes", "providers", "settings", "values", "workflow"},
+    "api": {"cancel", "engine", "errors", "models", "nodes", "placing", "providers", "settings", "values", "workflow"},
     "cli": {
         *("__init__", "api", "cancel", "engine", "errors", "export", "graph", "models"),
-        *("nodes", "providers", "settings", "values", "workflow"),
+        *("nodes", "placing", "providers", "settings", "values", "workflow"),
     },
+    "placing": {"engine", "errors", "providers", "settings"},
     "settings": {"errors", "models"},
-    "engine": {"cancel", "collector", "errors", "graph", "models", "nodes.spec", "providers", "values", "workflow"},
+    "engine": {
+        *("cancel", "collector", "errors", "graph", "models", "nodes.placement", "nodes.spec"),
+        *("providers", "values", "workflow"),
+    },
     "workflow": {"collector", "errors", "graph", "models.disk", "nodes.comfyui_classes", "nodes.spec"},
-    "export": {"cancel", "errors", "models", "providers.session", "sampling", "text", "values"},
+    "export": {"cancel", "errors", "memory", "models", "providers.session", "sampling", "text", "values"},
     "nodes": {"errors", "models", "sampling", "text", "values"},
-    "providers": {"cancel", "errors", "values"},
+    "providers": {"cancel", "errors", "memory", "models", "values"},
     "sampling": {"errors", "values"},
     "text": {"errors", "values"},
     "values": {"errors", "models"},
@@ -36,6 +40,7 @@ UNITS: dict[str, set[str]] = {
     "cancel": {"errors"},
     "errors": set(),
     "collector": set(),
+    "memory": set(),
     "assets": set(),
 }
 PACKAGES: dict[str, set[str]] = {

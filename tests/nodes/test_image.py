@@ -1,6 +1,6 @@
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, cast
 
@@ -24,6 +24,7 @@ WORKFLOW = {"nodes": [{"id": 9, "type": "SaveImage"}], "version": 0.4}
 class FakeContext:
     disk: Disk
     metadata: bool = True
+    record: Mapping[str, Any] = field(default_factory=dict)
     cancelled: bool = False
 
     def check_cancelled(self) -> None:

@@ -1,5 +1,6 @@
 import struct
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, cast
 
@@ -22,6 +23,7 @@ SAMPLES = np.array([[[[1.0, -2.0]], [[0.5, 0.0]]]], np.float32)
 class FakeContext:
     disk: Disk
     metadata: bool = True
+    record: Mapping[str, Any] = field(default_factory=dict)
 
     def check_cancelled(self) -> None:
         pass

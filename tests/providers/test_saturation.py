@@ -10,7 +10,7 @@ import pytest
 
 from onnxflow.cancel import CancelToken
 from onnxflow.models.store import embedded_folder
-from onnxflow.providers import graph
+from onnxflow.providers import opening
 from onnxflow.providers.graph import OrtGraph
 from onnxflow.providers.saturation import EXACT_OPTION, saturates
 
@@ -39,7 +39,7 @@ def test_graphs_are_loaded_exactly_where_products_saturate(saturating: bool, mon
             super().add_session_config_entry(key, value)
 
     monkeypatch.setattr(onnxruntime, "SessionOptions", Options)
-    monkeypatch.setattr(graph, "saturates", lambda: saturating)
+    monkeypatch.setattr(opening, "saturates", lambda: saturating)
     file = embedded_folder() / "text_encoder" / "model.int8.onnx"
     loaded = OrtGraph(file, "text encoder", CancelToken())
     feeds: dict[str, Any] = {}

@@ -12,6 +12,8 @@ from fakes import FakeGraph, FakeLoader
 
 from onnxflow.cancel import CancelToken
 from onnxflow.errors import Cancelled, ModelError
+from onnxflow.providers.device import CPU
+from onnxflow.providers.placement import Placement
 from onnxflow.providers.session import ModelSource, SessionCache, SessionKey
 
 
@@ -19,6 +21,9 @@ from onnxflow.providers.session import ModelSource, SessionCache, SessionKey
 class Source:
     identity: str
     name: str = "model"
+
+    def variants(self, component: str) -> tuple[str, ...]:
+        return ("fp32", "int8")
 
     def graph(self, component: str, variant: str) -> Path:
         return Path(component)
@@ -31,7 +36,7 @@ def test_a_session_is_built_once_for_the_same_weights() -> None:
     loader = FakeLoader()
     lease = SessionCache(loader).lease(CancelToken())
     for source in (Source("a"), Source("a", "another name"), Source("b")):
-        lease.get(source, "vae_decoder", "fp32").run(FEEDS)
+        lease.get(source, "vae_decoder", Placement(CPU, "fp32")).run(FEEDS)
     assert loader.loaded == ["vae_decoder", "vae_decoder"]
     assert [(use.model, use.calls) for use in lease.uses()] == [("model", 2), ("model", 1)]
 
@@ -45,7 +50,7 @@ def test_another_variant_is_another_session_and_the_report_says_which() -> None:
 
     lease = SessionCache(load).lease(CancelToken())
     for variant in ("fp32", "int8", "int8"):
-        lease.get(Source("a"), "vae_decoder", variant).run(FEEDS)
+        lease.get(Source("a"), "vae_decoder", Placement(CPU, variant)).run(FEEDS)
     assert asked == ["fp32", "int8"]
     assert [(use.variant, use.calls) for use in lease.uses()] == [("fp32", 1), ("int8", 2)]
 
@@ -63,7 +68,7 @@ def test_two_threads_that_ask_at_once_share_one_session() -> None:
 
     def ask() -> None:
         started.wait()
-        cache.lease(CancelToken()).get(Source("a"), "unet", "fp32")
+        cache.lease(CancelToken()).get(Source("a"), "unet", Placement(CPU, "fp32"))
 
     threads = [threading.Thread(target=ask) for _ in range(4)]
     for thread in threads:
@@ -78,12 +83,12 @@ def test_released_components_are_closed_and_still_reported() -> None:
     cache = SessionCache(loader)
     lease = cache.lease(CancelToken())
     for component in ("vae_decoder", "vae_encoder"):
-        lease.get(Source("a"), component, "fp32")
+        lease.get(Source("a"), component, Placement(CPU, "fp32"))
     lease.release("a", ["vae_decoder", "unet"])
     lease.release("b", ["vae_encoder"])
     assert loader.graphs["vae_decoder"].closed
     assert not loader.graphs["vae_encoder"].closed
-    lease.get(Source("a"), "vae_decoder", "fp32")
+    lease.get(Source("a"), "vae_decoder", Placement(CPU, "fp32"))
     assert loader.loaded == ["vae_decoder", "vae_encoder", "vae_decoder"]
     lease.close()
     assert not loader.graphs["vae_encoder"].closed, "an open session stays for the next run"
@@ -98,7 +103,7 @@ def test_each_run_reports_what_it_did_itself() -> None:
     for calls in (2, 1):
         lease = cache.lease(CancelToken())
         for _ in range(calls):
-            lease.get(Source("a"), "vae_decoder", "fp32").run(FEEDS)
+            lease.get(Source("a"), "vae_decoder", Placement(CPU, "fp32")).run(FEEDS)
         lease.close()
         (use,) = lease.uses()
         reports.append((use.calls, use.load_seconds > 0))
@@ -109,8 +114,8 @@ def test_what_one_run_releases_another_may_still_use() -> None:
     loader = FakeLoader()
     cache = SessionCache(loader)
     one, two = cache.lease(CancelToken()), cache.lease(CancelToken())
-    session = two.get(Source("a"), "vae_decoder", "fp32")
-    one.get(Source("a"), "vae_decoder", "fp32")
+    session = two.get(Source("a"), "vae_decoder", Placement(CPU, "fp32"))
+    one.get(Source("a"), "vae_decoder", Placement(CPU, "fp32"))
     one.release("a", ["vae_decoder"])
     session.run(FEEDS)
     cache.close()
@@ -130,14 +135,16 @@ def test_a_load_that_fails_leaves_nothing_and_can_be_tried_again() -> None:
 
     lease = SessionCache(load).lease(CancelToken())
     with pytest.raises(ModelError):
-        lease.get(Source("a"), "vae_decoder", "fp32")
-    lease.get(Source("a"), "vae_decoder", "fp32").run(FEEDS)
+        lease.get(Source("a"), "vae_decoder", Placement(CPU, "fp32"))
+    lease.get(Source("a"), "vae_decoder", Placement(CPU, "fp32")).run(FEEDS)
 
 
 def test_a_session_is_stopped_by_the_token_of_the_run_that_asked() -> None:
     cache = SessionCache(FakeLoader())
     mine, other = CancelToken(), CancelToken()
-    session, kept = (cache.lease(token).get(Source("a"), "vae_decoder", "fp32") for token in (mine, other))
+    session, kept = (
+        cache.lease(token).get(Source("a"), "vae_decoder", Placement(CPU, "fp32")) for token in (mine, other)
+    )
     mine.cancel()
     with pytest.raises(Cancelled):
         session.run(FEEDS)
