@@ -9,11 +9,10 @@ import sys
 from pathlib import Path
 from types import ModuleType
 
-import onnxruntime
 import pytest
 
 from onnxflow.errors import ProviderError
-from onnxflow.providers.runtime import import_onnxruntime
+from onnxflow.providers.runtime import onnxruntime
 
 ROOT = Path(__file__).parents[2]
 MISSING = 'raise ModuleNotFoundError("No module named \'onnxruntime\'", name="onnxruntime")'
@@ -30,12 +29,14 @@ def failed(monkeypatch: pytest.MonkeyPatch, *builds: str) -> ProviderError:
     """The error, with these distributions installed."""
     monkeypatch.setattr(importlib.metadata, "packages_distributions", lambda: {"onnxruntime": list(builds)})
     with pytest.raises(ProviderError) as caught:
-        import_onnxruntime()
+        onnxruntime()
     return caught.value
 
 
 def test_it_is_the_package() -> None:
-    assert import_onnxruntime() is onnxruntime
+    module = onnxruntime()
+    assert module is sys.modules["onnxruntime"]
+    assert "CPUExecutionProvider" in module.get_available_providers()
 
 
 def test_not_installed(monkeypatch: pytest.MonkeyPatch) -> None:
