@@ -1,10 +1,12 @@
 # `make` lists what there is. The environments are made by pip alone, on Python 3.11 or newer (PYTHON=... names another).
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help demo dev test test-full lint types imports test-runtime test-export test-optimum test-lowest test-arm test-haswell bench-engine bench-sampling bench-start bench-quality bench-models tiny-model ship-tiny-model compatibility wheel constraints clean
+.PHONY: help demo dev test test-full lint types imports test-runtime test-export test-optimum test-openvino test-lowest test-install test-arm test-haswell bench-engine bench-sampling bench-start bench-quality bench-models tiny-model ship-tiny-model compatibility wheel constraints clean
 .NOTPARALLEL:
 # A folder called onnxflow/ lies here: with this set, `python -m ...` still finds the installed package.
 export PYTHONSAFEPATH := 1
+# Tests that need what only one environment has.
+OTHERS := --ignore=tests/export --ignore=tests/export_optimum --ignore=tests/openvino
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | expand -t 16
@@ -14,9 +16,9 @@ demo: .venv/linked ## draw workflows/txt2img.json and say where the picture is
 
 test: lint types imports test-runtime test-export ## everything that must pass, in under 15 minutes
 
-test-full: lint types imports ## all of make test, the slow tests, test-optimum, -lowest, -arm and -haswell, in under 75 minutes
+test-full: lint types imports ## make test, the slow tests, and test-optimum, -openvino, -lowest, -install, -arm, -haswell: over an hour
 	@$(MAKE) --no-print-directory test-runtime test-export PYTEST_FLAGS="-m ''"
-	@$(MAKE) --no-print-directory test-optimum test-lowest test-arm test-haswell
+	@$(MAKE) --no-print-directory test-optimum test-openvino test-lowest test-install test-arm test-haswell
 
 lint: .venv-test/ready ## style and likely mistakes (ruff)
 	.venv-test/bin/ruff check --output-format concise .
@@ -29,7 +31,7 @@ imports: .venv-test/linked ## who may import whom (import-linter; tests/arch has
 	scripts/imports .venv-test
 
 test-runtime: .venv-test/linked ## the tests of the runtime, where PyTorch is not installed
-	.venv-test/bin/pytest --ignore=tests/export --ignore=tests/export_optimum $(PYTEST_FLAGS)
+	.venv-test/bin/pytest $(OTHERS) $(PYTEST_FLAGS)
 
 test-export: .venv-export/linked ## the tests of the exporters, with PyTorch
 	.venv-export/bin/pytest tests/export tests/arch/test_no_torch_at_run_time.py $(PYTEST_FLAGS)
@@ -37,8 +39,14 @@ test-export: .venv-export/linked ## the tests of the exporters, with PyTorch
 test-optimum: .venv-optimum/linked ## the tests of the other export engine, with Hugging Face Optimum and PyTorch
 	.venv-optimum/bin/pytest tests/export_optimum $(PYTEST_FLAGS)
 
+test-openvino: .venv-openvino/linked ## the tests with ONNX Runtime's OpenVINO build (x86-64: Linux, Windows)
+	.venv-openvino/bin/pytest tests/openvino $(PYTEST_FLAGS)
+
 test-lowest: .venv-lowest/linked ## the tests of the runtime with the oldest versions it admits
-	.venv-lowest/bin/pytest --ignore=tests/export --ignore=tests/export_optimum $(PYTEST_FLAGS)
+	.venv-lowest/bin/pytest $(OTHERS) $(PYTEST_FLAGS)
+
+test-install: .venv-test/ready ## install the built wheels in empty environments and draw with them (Linux on x86-64)
+	scripts/test-install .venv-test
 
 test-arm: .venv-test/linked ## draw the demo picture as a Raspberry Pi would, with real ARM wheels (Debian on x86-64)
 	scripts/test-arm .venv-test
@@ -70,7 +78,7 @@ bench-models: .venv-export/linked ## a denoiser of SD1.5's size in every precisi
 tiny-model: .venv-export/linked ## train the embedded model anew (hours; resumes where it stopped)
 	OMP_WAIT_POLICY=passive .venv-export/bin/python -m onnxflow.export.tiny_model
 
-wheel: .venv-test/ready ## build dist/onnxflow-*.whl
+wheel: .venv-test/ready ## build all wheels into dist/: onnxflow-core, onnxflow, onnxflow-cuda, -directml, -openvino
 	scripts/wheel .venv-test dist
 
 dev: .venv-test/linked .venv-export/linked ## make both environments and link every source file into them
@@ -79,14 +87,14 @@ constraints: ## choose the exact versions in constraints/ anew
 	scripts/freeze-constraints
 
 clean: ## remove what make built, environments and caches included
-	rm -rf .venv .venv-test .venv-export .venv-optimum .venv-lowest .cache build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
+	rm -rf .venv .venv-test .venv-export .venv-optimum .venv-openvino .venv-lowest .cache build dist *.egg-info distributions/*/build distributions/*/*.egg-info .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
 
 .venv/ready: pyproject.toml constraints/runtime.txt scripts/environment
-	scripts/environment .venv constraints/runtime.txt ''
+	scripts/environment .venv constraints/runtime.txt cpu
 	@touch $@
 
 .venv-test/ready: pyproject.toml constraints/runtime.txt constraints/test.txt scripts/environment
-	scripts/environment .venv-test constraints/test.txt test,check
+	scripts/environment .venv-test constraints/test.txt cpu,test,check
 	@touch $@
 
 .venv-export/ready: pyproject.toml constraints/runtime.txt constraints/test.txt constraints/export.txt scripts/environment
@@ -97,12 +105,16 @@ clean: ## remove what make built, environments and caches included
 	scripts/environment .venv-optimum constraints/optimum.txt optimum,test
 	@touch $@
 
+.venv-openvino/ready: pyproject.toml constraints/runtime.txt constraints/test.txt constraints/openvino.txt scripts/environment
+	scripts/environment .venv-openvino constraints/openvino.txt openvino,test
+	@touch $@
+
 .venv-lowest/ready: pyproject.toml constraints/lowest.txt scripts/environment
-	scripts/environment .venv-lowest constraints/lowest.txt test
+	scripts/environment .venv-lowest constraints/lowest.txt cpu,test
 	@touch $@
 
 # Never a file: what the tests see is linked anew every time.
-.PHONY: .venv/linked .venv-test/linked .venv-export/linked .venv-optimum/linked .venv-lowest/linked
+.PHONY: .venv/linked .venv-test/linked .venv-export/linked .venv-optimum/linked .venv-openvino/linked .venv-lowest/linked
 .venv/linked: .venv/ready
 	@scripts/link .venv
 
@@ -114,6 +126,9 @@ clean: ## remove what make built, environments and caches included
 
 .venv-optimum/linked: .venv-optimum/ready
 	@scripts/link .venv-optimum
+
+.venv-openvino/linked: .venv-openvino/ready
+	@scripts/link .venv-openvino
 
 .venv-lowest/linked: .venv-lowest/ready
 	@scripts/link .venv-lowest

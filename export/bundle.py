@@ -4,7 +4,6 @@ import errno
 import gc
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
@@ -19,7 +18,7 @@ from onnxflow.export.dynamic_int8 import write_quantized
 from onnxflow.export.estimate import Estimate, estimate
 from onnxflow.export.half import check_half, in_half, round_to_half
 from onnxflow.export.lock import alone
-from onnxflow.export.manifest import TOOLS, Exported, token_table, tokenizer_folder, write_manifest
+from onnxflow.export.manifest import TOOLS, Exported, token_table, tokenizer_folder, tool_version, write_manifest
 from onnxflow.export.open_source import open_source
 from onnxflow.export.parity import compare, reference_of
 from onnxflow.export.progress import Progress, Say, Show
@@ -101,7 +100,7 @@ def _export(
     key = {
         "source": digest, "precisions": sorted(set(precisions)), "storage": storage, "format": FORMAT,
         "prompts": list(prompts),
-        "tools": {tool: version(tool) for tool in TOOLS},
+        "tools": {tool: tool_version(tool) for tool in TOOLS},
     }  # fmt: skip
     try:
         work = WorkFolder(bundle, key, resume=resume, report=told)

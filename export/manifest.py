@@ -13,6 +13,7 @@ from onnxflow.export.work_folder import Done, sha256
 from onnxflow.models.manifest import FORMAT, OWN
 
 LARGEST_ERROR = 1e9  # instead of infinity, which JSON has not
+DISTRIBUTIONS = {"onnxflow": "onnxflow-core"}  # of the tools whose name is not their distribution's
 TOOLS = ("onnxflow", "torch", "diffusers", "transformers", "onnx", "onnxruntime", "numpy")
 
 
@@ -32,6 +33,11 @@ class Exported:
     def right(self) -> bool:
         """Whether its error is within what its precision may have; NaN is not."""
         return self.done.error <= self.step.allowed
+
+
+def tool_version(tool: str) -> str:
+    """The version of one of TOOLS that is installed."""
+    return version(DISTRIBUTIONS.get(tool, tool))
 
 
 def token_table(part: str) -> str:
@@ -75,7 +81,7 @@ def write_manifest(
             name: _component([one for one in exported if one.step.component == name], interface) for name in names
         },
         "files": _files(bundle),
-        "tools": {"python": platform.python_version(), **{tool: version(tool) for tool in tools}},
+        "tools": {"python": platform.python_version(), **{tool: tool_version(tool) for tool in tools}},
     }
     path.write_text(json.dumps(content, indent=2, sort_keys=True) + "\n", encoding="utf-8")
 

@@ -12,6 +12,8 @@ from typing import Any, Final
 
 import numpy as np
 
+from onnxflow.providers.runtime import onnxruntime
+
 EXACT_OPTION: Final = ("session.x64quantprecision", "1")
 """Session option that makes signed weights unsigned at loading: exact, and slower where nothing saturates."""
 
@@ -23,11 +25,10 @@ _ROWS = 32  # of the probe's weights, which are all 127
 def saturates() -> bool:
     """Whether ONNX Runtime's products of unsigned and signed bytes are wrong here; tried once a process, in a
     millisecond."""
-    import onnxruntime
-
-    options = onnxruntime.SessionOptions()
+    module = onnxruntime()
+    options = module.SessionOptions()
     options.log_severity_level = 4
     options.intra_op_num_threads = 1
-    session: Any = onnxruntime.InferenceSession(_PROBE.read_bytes(), options, providers=["CPUExecutionProvider"])
+    session: Any = module.InferenceSession(_PROBE.read_bytes(), options, providers=["CPUExecutionProvider"])
     found = session.run(None, {"a": np.full((1, _ROWS), 255, np.uint8)})[0]
     return bool((found != 255 * 127 * _ROWS).any())

@@ -33,7 +33,7 @@ def test_the_environment_has_no_torch_and_nothing_that_goes_with_it(package: str
 
 def test_nothing_the_runtime_requires_requires_them() -> None:
     seen: set[str] = set()
-    waiting = ["onnxflow"]
+    waiting = ["onnxflow-core", "onnxruntime"]
     while waiting:
         package = waiting.pop()
         if package in seen:

@@ -21,6 +21,7 @@ TOP_LEVEL = {
         "NOTICE",
         "README.md",
         "constraints",
+        "distributions",
         "docs",
         "export",
     ),

@@ -1,4 +1,4 @@
-"""The wheel: holds all modules and data, and nothing else."""
+"""The wheel with the code: holds all modules and data, and nothing else."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import pytest
 import onnxflow
 
 ROOT = Path(__file__).parents[2]
-INFO = f"onnxflow-{onnxflow.__version__}.dist-info"
+INFO = f"onnxflow_core-{onnxflow.__version__}.dist-info"
 SOURCES = ("pyproject.toml", "README.md", "LICENSE", "NOTICE", "onnxflow", "export", "providers", "workflows")
 PLACES = {
     "onnxflow": "onnxflow",
@@ -76,4 +76,4 @@ def test_wheel_carries_its_licence_and_runs_on_any_machine(wheel: zipfile.ZipFil
     assert f"{INFO}/licenses/LICENSE" in wheel.namelist()
     metadata = wheel.read(f"{INFO}/METADATA").decode()
     required = [line for line in metadata.splitlines() if line.startswith("Requires-Dist:") and "extra ==" not in line]
-    assert {line.split()[1].split(">")[0] for line in required} == {"numpy", "onnxruntime", "pillow", "rich", "typer"}
+    assert {line.split()[1].split(">")[0] for line in required} == {"numpy", "pillow", "rich", "typer"}
