@@ -10,8 +10,8 @@ from onnxflow.providers.device import CPU, Device
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """A device; the precision of the graph; whether ONNX Runtime may give the CPU what the device does not take; and the
-    folder for what is compiled, None for none."""
+    """A device; the precision of the graph; whether ONNX Runtime may give the CPU what the device does not take; and
+    the folder for what is compiled, None for none."""
 
     device: Device = CPU
     precision: str = "fp32"
