@@ -9,6 +9,7 @@ from onnxflow.cli.export import export
 from onnxflow.cli.models import models
 from onnxflow.cli.run import run
 from onnxflow.cli.verify import verify
+from onnxflow.cli.warm import warm
 
 _WHAT = "Run saved image-generation workflows (ComfyUI JSON) through ONNX Runtime, without PyTorch."
 _EXIT_CODES = """Exit codes: 0 ok, 1 failed, 2 invalid workflow or flags, 3 provider, 4 out of memory, 130 cancelled."""
@@ -26,6 +27,7 @@ app = typer.Typer(
 app.command()(run)
 app.command()(export)
 app.command()(verify)
+app.command()(warm)
 app.add_typer(models, name="models")
 
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, TextIO
+from typing import TYPE_CHECKING, Any, TextIO
 
 from onnxflow.engine.events import Event, Listener
 from onnxflow.errors import printable
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
 
 _AT_ONCE = 0.05  # seconds
+_LONG = 1.0
 _ENDED_EARLY = {"execution_interrupted": "stopped after ", "execution_error": "failed after "}
 
 
@@ -48,6 +49,19 @@ def open_progress(graph: Graph, *, quiet: bool, stream: TextIO) -> Iterator[List
             yield _Bars(graph, progress)
 
 
+def opened(data: Mapping[str, Any]) -> str:
+    """One line about a session that is open, or made its first call, where that is news: on another device than the
+    CPU, or when it took long."""
+    what = printable(f"{data['component']} ({data['precision']}) on {data['device']}")
+    away = data["device"] != "cpu"
+    if data["phase"] == "ready" and (away or data["load_seconds"] > _LONG):
+        built = f", optimised and compiled in {data['compile_seconds']:.1f} s" if data["compile_seconds"] else ""
+        return f"{what}: read in {data['read_seconds']:.1f} s{built}"
+    if data["phase"] == "first" and away and data["first_seconds"] > _LONG:
+        return f"{what}: first call {data['first_seconds']:.1f} s, which compiles what is left"
+    return ""
+
+
 def _silent(event: Event) -> None:
     """Says nothing."""
 
@@ -74,6 +88,9 @@ class _Lines:
             self._started = time.perf_counter()
         elif event.type == "progress":
             self._steps = f", {event.data['value']} of {event.data['max']} steps" if event.data["max"] > 1 else ""
+        elif event.type == "session":
+            if line := opened(event.data):
+                print(f"  {line}", file=self._stream, flush=True)
         elif event.type in _ENDED_EARLY:
             self.finish(_ENDED_EARLY[event.type])
 
@@ -94,6 +111,7 @@ class _Bars:
         self._progress = progress
         self._task: TaskID | None = None
         self._total = 1
+        self._title = ""
         self._started = 0.0
 
     def __call__(self, event: Event) -> None:
@@ -103,12 +121,24 @@ class _Bars:
                 return
             self._started = time.perf_counter()
             self._total = 1
-            self._task = self._progress.add_task(_title(self._graph, event.data["node"]), total=1)
+            self._title = _title(self._graph, event.data["node"])
+            self._task = self._progress.add_task(self._title, total=1)
         elif event.type == "progress" and self._task is not None:
             self._total = event.data["max"]
             self._progress.update(self._task, completed=event.data["value"], total=self._total)
+        elif event.type == "session":
+            self._session(event.data)
         elif event.type in _ENDED_EARLY:
             self._task = None  # the bar stays as it is: the node did not come to its end
+
+    def _session(self, data: Mapping[str, Any]) -> None:
+        """Say on the node's bar what is being loaded, and above it what took long."""
+        if self._task is not None:
+            loading = f": loading {data['component']} on {data['device']}" if data["phase"] == "loading" else ""
+            # At once: a library that loads may hold the interpreter until it is done.
+            self._progress.update(self._task, description=printable(f"{self._title}{loading}"), refresh=True)
+        if line := opened(data):
+            self._progress.console.print(f"  {line}", markup=False, highlight=False)
 
     def finish(self) -> None:
         """Fill the bar of the node that was running, or take it away."""

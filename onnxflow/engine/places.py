@@ -7,7 +7,7 @@ then the machine's profile; then the best device there is.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -115,6 +115,12 @@ def places(checked: Checked, workflow: Workflow, placing: Placing) -> Places:
         if wishes:
             found[node_id] = wishes
     return Places(found, marks)
+
+
+def component_wishes(placing: Placing) -> Callable[[str], Wish]:
+    """What is wished for a component where there is no workflow; UsageError for the id of a node."""
+    flags = by_component(placing.flags, "--place")
+    return lambda component: _first(component, None, flags, _NONE, _NONE, placing.profile) or ANY
 
 
 def run_by(spec: NodeSpec) -> list[tuple[str, tuple[str, ...]]]:

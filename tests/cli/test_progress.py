@@ -77,3 +77,39 @@ def test_what_did_not_come_to_its_end_is_not_shown_as_done(ending: str, word: st
 
 def test_quiet_says_nothing() -> None:
     assert shown(io.StringIO(), quiet=True) == shown(Terminal(), quiet=True) == ""
+
+
+def session(phase: str, device: str, **seconds: float) -> Event:
+    data = {"phase": phase, "component": "unet", "precision": "fp16", "device": device}
+    spent = {"load_seconds": 0.0, "read_seconds": 0.25, "compile_seconds": 0.0, "first_seconds": 0.0, **seconds}
+    return Event("session", {**data, **spent})
+
+
+FIRST_RUN = (
+    session("loading", "cuda:0"),
+    session("ready", "cuda:0", load_seconds=13.0, compile_seconds=12.34),
+    session("first", "cuda:0", first_seconds=2.5),
+)
+
+
+def told(stream: io.StringIO, *events: Event) -> str:
+    with open_progress(GRAPH, quiet=False, stream=stream) as listener:
+        listener(Event("executing", {"node": "k"}))
+        for event in events:
+            listener(event)
+        listener(Event("executing", {"node": None}))
+    return stream.getvalue()
+
+
+def test_a_first_run_is_no_mystery() -> None:
+    for stream in (io.StringIO(), Terminal()):
+        text = told(stream, *FIRST_RUN)
+        assert "unet (fp16) on cuda:0: read in 0.2 s, optimised and compiled in 12.3 s" in text
+        assert "unet (fp16) on cuda:0: first call 2.5 s" in text
+    assert "The k (k): loading" in told(Terminal(), *FIRST_RUN[:1])
+
+
+def test_the_cpu_is_news_only_when_it_took_long() -> None:
+    quick = told(io.StringIO(), session("ready", "cpu", load_seconds=0.5), session("first", "cpu", first_seconds=9.0))
+    assert quick.count("\n") == 1
+    assert "unet (fp16) on cpu: read in 0.2 s" in told(io.StringIO(), session("ready", "cpu", load_seconds=8.0))

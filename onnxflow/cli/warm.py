@@ -1,0 +1,72 @@
+"""``onnxflow warm``: load, compile and call every network of a model once, so that the first picture does not wait."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def warm(
+    model: Annotated[str, typer.Argument(help="The model's name, as workflows and `onnxflow models` write it.")],
+    size: Annotated[
+        str, typer.Option(metavar="WIDTHxHEIGHT", help="The pictures' size.  [default: the model's own]")
+    ] = "",
+    batch: Annotated[int, typer.Option(min=1, max=64, help="Pictures at a time.")] = 1,
+    place: Annotated[
+        list[str] | None,
+        typer.Option(metavar="COMPONENT=DEVICE,...", help="What runs where, as in `onnxflow run`. Repeatable."),
+    ] = None,
+    fallback: Annotated[str, typer.Option(metavar="[refuse|allow]", help="As in `onnxflow run`.")] = "refuse",
+    models: Annotated[list[Path] | None, typer.Option(help="A folder of models. Repeatable.")] = None,
+) -> None:
+    """Load, compile and call every network of a model where it will run, and say how long each took.
+
+    What a device compiles is kept on the disk, so that the first run finds it. Devices that fix sizes compile for each.
+    """
+    import os
+
+    from onnxflow.cancel import CancelToken
+    from onnxflow.engine.run import interruptible
+    from onnxflow.engine.warm import warm as warmed
+    from onnxflow.errors import NumbersError
+    from onnxflow.models.store import ModelStore
+    from onnxflow.placing import placing_of
+    from onnxflow.providers.probe import ProbedMachine
+    from onnxflow.settings import load_settings
+
+    settings = load_settings(models or [], environment=os.environ, working_dir=Path.cwd())
+    bundle = ModelStore(settings.models).checkpoint(model)
+    width, height = _size(size) if size else (bundle.manifest.width, bundle.manifest.height)
+    placing = placing_of(place or [], settings.place, fallback=fallback, machine=ProbedMachine())
+    cancel = CancelToken()
+    wrong: list[str] = []
+
+    def work() -> None:
+        for one in warmed(bundle, placing, width, height, batch, cancel):
+            facts = one.facts
+            note = f" ({one.placement.note})" if one.placement.note else ""
+            typer.echo(
+                f"{one.component}, {one.placement.variant} on {one.device}{note}: read {facts.load_seconds:.2f} s,"
+                f" optimise and compile {facts.build_seconds:.2f} s, first call {facts.first_seconds:.2f} s,"
+                f" next call {one.next_seconds:.2f} s"
+            )
+            wrong.extend(f"{one.component} on {one.device}" for _ in one.bad)
+
+    interruptible(work, cancel)
+    if wrong:
+        raise NumbersError(f"NaN or infinity from {', '.join(wrong)}", hint="onnxflow verify tells more")
+
+
+def _size(text: str) -> tuple[int, int]:
+    """Width and height in "WIDTHxHEIGHT"; UsageError."""
+    from onnxflow.errors import UsageError, shown
+
+    parts = text.lower().split("x")
+    if len(parts) != 2 or not all(part.isascii() and part.isdecimal() and len(part) < 6 for part in parts):
+        raise UsageError(f"--size {shown(text)} is no size", hint="write it as 512x768")
+    width, height = int(parts[0]), int(parts[1])
+    if width < 8 or height < 8 or width % 8 or height % 8:
+        raise UsageError(f"--size {shown(text)}: width and height are multiples of 8", hint="write it as 512x768")
+    return width, height
