@@ -1,7 +1,7 @@
 # `make` lists what there is. The environments are made by pip alone, on Python 3.11 or newer (PYTHON=... names another).
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help demo dev test test-full lint types imports test-runtime test-export test-optimum test-openvino test-lowest test-install test-arm test-haswell bench-engine bench-sampling bench-start bench-quality bench-models tiny-model ship-tiny-model compatibility wheel constraints clean
+.PHONY: help demo dev test test-full lint types imports test-runtime test-export test-optimum test-openvino test-lowest test-install test-arm test-haswell bench-engine bench-sampling bench-start bench-quality bench-models bench-providers tiny-model ship-tiny-model compatibility wheel constraints clean
 .NOTPARALLEL:
 # A folder called onnxflow/ lies here: with this set, `python -m ...` still finds the installed package.
 export PYTHONSAFEPATH := 1
@@ -74,6 +74,9 @@ bench-quality: .venv-test/linked ## what the embedded model draws right, in ever
 
 bench-models: .venv-export/linked ## a denoiser of SD1.5's size in every precision beside PyTorch (an hour, 12 GB)
 	.venv-export/bin/python tests/bench/models.py
+
+bench-providers: .venv-openvino/linked ## the CPU and OpenVINO side by side, and what placing costs (BENCH="--model FOLDER")
+	.venv-openvino/bin/python tests/bench/providers.py $(BENCH)
 
 tiny-model: .venv-export/linked ## train the embedded model anew (hours; resumes where it stopped)
 	OMP_WAIT_POLICY=passive .venv-export/bin/python -m onnxflow.export.tiny_model
