@@ -1,12 +1,12 @@
 # `make` lists what there is. The environments are made by pip alone, on Python 3.11 or newer (PYTHON=... names another).
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help demo dev test test-full lint types imports test-runtime test-export test-optimum test-openvino test-lowest test-install test-arm test-haswell bench-engine bench-sampling bench-start bench-quality bench-models bench-providers tiny-model ship-tiny-model compatibility wheel constraints clean
+.PHONY: help demo dev test test-full lint types imports test-runtime test-export test-optimum test-openvino test-webgpu test-lowest test-install test-arm test-haswell bench-engine bench-sampling bench-start bench-quality bench-models bench-providers tiny-model ship-tiny-model compatibility wheel constraints clean
 .NOTPARALLEL:
 # A folder called onnxflow/ lies here: with this set, `python -m ...` still finds the installed package.
 export PYTHONSAFEPATH := 1
 # Tests that need what only one environment has.
-OTHERS := --ignore=tests/export --ignore=tests/export_optimum --ignore=tests/openvino
+OTHERS := --ignore=tests/export --ignore=tests/export_optimum --ignore=tests/openvino --ignore=tests/webgpu
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | expand -t 16
@@ -16,9 +16,9 @@ demo: .venv/linked ## draw workflows/txt2img.json and say where the picture is
 
 test: lint types imports test-runtime test-export ## everything that must pass, in under 15 minutes
 
-test-full: lint types imports ## make test, the slow tests, and test-optimum, -openvino, -lowest, -install, -arm, -haswell: over an hour
+test-full: lint types imports ## make test, the slow tests, and test-optimum, -openvino, -webgpu, -lowest, -install, -arm, -haswell: over an hour
 	@$(MAKE) --no-print-directory test-runtime test-export PYTEST_FLAGS="-m ''"
-	@$(MAKE) --no-print-directory test-optimum test-openvino test-lowest test-install test-arm test-haswell
+	@$(MAKE) --no-print-directory test-optimum test-openvino test-webgpu test-lowest test-install test-arm test-haswell
 
 lint: .venv-test/ready ## style and likely mistakes (ruff)
 	.venv-test/bin/ruff check --output-format concise .
@@ -41,6 +41,9 @@ test-optimum: .venv-optimum/linked ## the tests of the other export engine, with
 
 test-openvino: .venv-openvino/linked ## the tests with ONNX Runtime's OpenVINO build (x86-64: Linux, Windows)
 	.venv-openvino/bin/pytest tests/openvino $(PYTEST_FLAGS)
+
+test-webgpu: .venv-webgpu/linked ## the tests with the WebGPU plug-in, over a Vulkan driver on the CPU (root, Debian on x86-64)
+	scripts/test-webgpu .venv-webgpu $(PYTEST_FLAGS)
 
 test-lowest: .venv-lowest/linked ## the tests of the runtime with the oldest versions it admits
 	.venv-lowest/bin/pytest $(OTHERS) $(PYTEST_FLAGS)
@@ -90,7 +93,7 @@ constraints: ## choose the exact versions in constraints/ anew
 	scripts/freeze-constraints
 
 clean: ## remove what make built, environments and caches included
-	rm -rf .venv .venv-test .venv-export .venv-optimum .venv-openvino .venv-lowest .cache build dist *.egg-info distributions/*/build distributions/*/*.egg-info .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
+	rm -rf .venv .venv-test .venv-export .venv-optimum .venv-openvino .venv-webgpu .venv-lowest .cache build dist *.egg-info distributions/*/build distributions/*/*.egg-info .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
 
 .venv/ready: pyproject.toml constraints/runtime.txt scripts/environment
 	scripts/environment .venv constraints/runtime.txt cpu
@@ -108,6 +111,10 @@ clean: ## remove what make built, environments and caches included
 	scripts/environment .venv-optimum constraints/optimum.txt optimum,test
 	@touch $@
 
+.venv-webgpu/ready: pyproject.toml constraints/runtime.txt constraints/test.txt constraints/webgpu.txt scripts/environment
+	scripts/environment .venv-webgpu constraints/webgpu.txt cpu,webgpu,test
+	@touch $@
+
 .venv-openvino/ready: pyproject.toml constraints/runtime.txt constraints/test.txt constraints/openvino.txt scripts/environment
 	scripts/environment .venv-openvino constraints/openvino.txt openvino,test
 	@touch $@
@@ -117,7 +124,7 @@ clean: ## remove what make built, environments and caches included
 	@touch $@
 
 # Never a file: what the tests see is linked anew every time.
-.PHONY: .venv/linked .venv-test/linked .venv-export/linked .venv-optimum/linked .venv-openvino/linked .venv-lowest/linked
+.PHONY: .venv/linked .venv-test/linked .venv-export/linked .venv-optimum/linked .venv-openvino/linked .venv-webgpu/linked .venv-lowest/linked
 .venv/linked: .venv/ready
 	@scripts/link .venv
 
@@ -129,6 +136,9 @@ clean: ## remove what make built, environments and caches included
 
 .venv-optimum/linked: .venv-optimum/ready
 	@scripts/link .venv-optimum
+
+.venv-webgpu/linked: .venv-webgpu/ready
+	@scripts/link .venv-webgpu
 
 .venv-openvino/linked: .venv-openvino/ready
 	@scripts/link .venv-openvino

@@ -21,7 +21,7 @@ from onnxflow.providers.assignment import RECORD_OPTION, Assignment, assignment_
 from onnxflow.providers.catalog import title_of
 from onnxflow.providers.device import Device
 from onnxflow.providers.failure import loading_error
-from onnxflow.providers.plugin import plugin_device, plugin_of
+from onnxflow.providers.plugin import plugin_device, plugin_of, registered
 from onnxflow.providers.provider import FOLDER, Provider
 from onnxflow.providers.runtime import onnxruntime
 from onnxflow.providers.saturation import EXACT_OPTION, saturates
@@ -92,13 +92,15 @@ def _providers(options: Any, target: Target) -> dict[str, Any]:
     """What InferenceSession is told of the provider; a plug-in's device is added to the options instead."""
     device, facts = target.device, target.device.facts
     chosen = {**device.options_for(target.precision), **cache_options(facts, target.cache)}
-    if facts.ep in onnxruntime().get_available_providers():
+    wheel = plugin_of(facts)
+    # ONNX Runtime lists a plug-in that was registered among the providers that it was built with, and makes a session
+    # on the CPU for whoever asks for it by that name.
+    if facts.ep in onnxruntime().get_available_providers() and (wheel is None or not registered(wheel)):
         if facts.name == "cpu":
             return {"providers": [facts.ep]}
         if facts.name in ("cuda", "tensorrt"):
             _preload()
         return {"providers": [(facts.ep, chosen), "CPUExecutionProvider"]}
-    wheel = plugin_of(facts)
     if wheel is None:
         raise not_installed(device)
     chosen.pop(facts.unit_option, None)  # the device says it

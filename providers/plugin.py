@@ -26,6 +26,11 @@ def plugin_of(facts: Provider) -> Wheel | None:
     return None
 
 
+def registered(wheel: Wheel) -> bool:
+    """Whether a plug-in's library was registered in this process."""
+    return wheel.distribution in _registered
+
+
 def register(wheel: Wheel) -> None:
     """Register a plug-in's library with ONNX Runtime, unless it is; ProviderError when it cannot be loaded."""
     with _lock:
