@@ -20,6 +20,7 @@ from onnxflow.providers.cache_folder import digest, recall, remember
 from onnxflow.providers.catalog import PROVIDERS, provider_named
 from onnxflow.providers.child import death, run_child
 from onnxflow.providers.device import CPU, Device
+from onnxflow.providers.host import cores
 from onnxflow.providers.import_failure import import_failure, silent_failure
 from onnxflow.providers.machine import Health
 from onnxflow.providers.offer import BUILT_IN, Offer
@@ -190,7 +191,7 @@ def _chosen() -> list[str]:
         for part in ("vendor", "device")
         for path in sorted(glob.glob(f"/sys/class/drm/card*/device/{part}"))
     ]
-    return [*cards, str(os.cpu_count()), *(os.environ.get(name, "") for name in _CHOOSING)]
+    return [*cards, str(cores()), *(os.environ.get(name, "") for name in _CHOOSING)]
 
 
 def _health_in(device: Device, told: Mapping[str, Any]) -> Health:
