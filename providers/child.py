@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -80,8 +81,12 @@ def kill_tree(child: subprocess.Popen[bytes]) -> None:
         child.kill()
 
 
-def death(ended: Ended, limit: float, wheel: str = "", version: str = "") -> tuple[str, str]:
-    """The problem and its cure, of a child that gave no answer; ``wheel`` is what it used, with its version."""
+def death(ended: Ended, limit: float, wheel: str = "", version: str = "", core: str = "onnxruntime") -> tuple[str, str]:
+    """The problem and its cure, of a child that gave no answer; ``wheel`` is what it used, with its version, ``core`` the
+    distribution that is onnxruntime itself."""
+    unfit = re.search(r"requested API version \[\d+\] is not available", ended.errors)
+    if unfit is not None and wheel:  # plug-ins of some vendors crash then
+        return f"{wheel} {version} needs a newer {core} ({unfit[0]})", f"pip install --upgrade {core} {wheel}"
     words = f": {ended.last_words}" if ended.last_words else ""
     older = f"pip install '{wheel}<{version}'" if wheel and version else "install an older version of its wheel"
     newer = f"pip install --upgrade {wheel}" if wheel else "update its wheel"

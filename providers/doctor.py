@@ -43,8 +43,8 @@ class Folder:
 
 @dataclass(frozen=True, slots=True)
 class Examined:
-    """What was found out: the machine, versions of wheels, what they offer, how the devices did, libraries of the system
-    that do not load, by provider, and the folders."""
+    """What was found out: the machine, versions of wheels, what they offer, how the devices did, libraries that
+    do not load, by provider, and the folders."""
 
     host: Host
     wheels: Mapping[str, str] = field(default_factory=dict)
@@ -219,7 +219,7 @@ def _tips(seen: Examined) -> Iterator[Finding]:
                 first = wheels[0]
                 replaced = [] if first.plugin else _onnxruntimes(seen)
                 before = f"pip uninstall -y {' '.join(replaced)} && " if replaced else ""
-                why = f"there is one here, and nothing installed uses it: {provider_named(name).title} would"
+                why = f"{provider_named(name).title} computes on it, and is not installed"
                 yield Finding("note", f"{maker} GPU", why, before + first.install)
             break
 

@@ -47,7 +47,7 @@ _CAUSES: Final[tuple[tuple[str, str, str | Callable[[str], str]], ...]] = (
     ),
     (
         r"DLL load failed",
-        "a DLL that onnxruntime needs is missing, most likely Microsoft's Visual C++ runtime",
+        "a DLL that onnxruntime needs is missing or too old, most likely Microsoft's Visual C++ runtime",
         "winget install Microsoft.VCRedist.2015+.x64",
     ),
     (
@@ -84,14 +84,17 @@ def silent_failure(words: str, symptoms: Sequence[Symptom]) -> tuple[str, str] |
     known = symptom_of(words, symptoms)
     if known is not None:
         return known.cause, known.cure
+    required = re.search(r"Require (?P<what>.+?), and the latest MSVC|Require (?P<other>.+?)\. Please", words)
+    asked = f"install {required['what'] or required['other']}" if required else ""
     missing = re.search(r"(?P<lib>[\w.+-]+\.so[\w.]*): cannot open shared object file", words)
     if missing is not None:
-        return f"the library {missing['lib']} is missing", package_of(missing["lib"])
-    if re.search(r"(?:LoadLibrary|Failed to load library|Error loading) .*(?:error 126|error 127|\.dll)", words):
-        return (
-            f"a DLL that it needs is missing: {_said(words)}",
-            "install what its vendor requires (CUDA and cuDNN)",
-        )
+        return f"the library {missing['lib']} is missing", package_of(missing["lib"], asked)
+    dll = re.search(r'"(?P<lib>[\w.+-]+\.dll)" which is missing', words)
+    if dll is not None:
+        return f"the library {dll['lib']} is missing", package_of(dll["lib"], asked)
+    loading = re.search(r'LoadLibrary failed with error 12[67].*?(?P<lib>[\w.-]+\.dll)"', words)
+    if loading is not None:
+        return f"a library that {loading['lib']} needs is missing", asked
     told = _said(words)
     return (told, "") if told else None
 
@@ -106,10 +109,10 @@ def _said(words: str) -> str:
     return text[:300]
 
 
-def package_of(library: str) -> str:
-    """The command that brings a shared library, as far as it is known."""
+def package_of(library: str, otherwise: str = "") -> str:
+    """The command that brings a shared library, as far as it is known; else what ``otherwise`` says."""
     for facts in PROVIDERS:
         for known in facts.libraries:
             if known.name == library:
                 return known.install
-    return _PACKAGES.get(library, f"install the package of your system that brings {library}")
+    return _PACKAGES.get(library) or otherwise or f"install the package of your system that brings {library}"

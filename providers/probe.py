@@ -156,7 +156,7 @@ class ProbedMachine:
         told = answer_in(ended.output)
         wheel, version = wheel_of(provider)
         if told is None:
-            problem, cure = death(ended, self._limit, wheel, version)
+            problem, cure = death(ended, self._limit, wheel, version, wheel_of("cpu")[0] or _PLAIN)
             return {"works": False, "problem": problem, "cure": cure, "died": True}
         if "import" in told:
             problem, cure = import_failure(str(told["import"]), wheel or _PLAIN)
