@@ -82,8 +82,8 @@ def kill_tree(child: subprocess.Popen[bytes]) -> None:
 
 
 def death(ended: Ended, limit: float, wheel: str = "", version: str = "", core: str = "onnxruntime") -> tuple[str, str]:
-    """The problem and its cure, of a child that gave no answer; ``wheel`` is what it used, with its version, ``core`` the
-    distribution that is onnxruntime itself."""
+    """The problem and its cure, of a child that gave no answer; ``wheel`` is what it used, with its version, ``core``
+    is the distribution that is onnxruntime itself."""
     unfit = re.search(r"requested API version \[\d+\] is not available", ended.errors)
     if unfit is not None and wheel:  # plug-ins of some vendors crash then
         return f"{wheel} {version} needs a newer {core} ({unfit[0]})", f"pip install --upgrade {core} {wheel}"
