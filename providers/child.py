@@ -109,7 +109,7 @@ def death(ended: Ended, limit: float, wheel: str = "", version: str = "", core: 
     if name:
         return (
             f"its driver or library crashed ({name}){words}",
-            f"update its driver, or its wheel with: {newer}; until then name another device",
+            newer if wheel in ("", core) else f"update its driver, or its wheel: {newer}",
         )
     if ended.code & 0xFFFFFFFF in _NO_DLL:
         return (

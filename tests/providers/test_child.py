@@ -101,6 +101,12 @@ def test_exit_codes_of_windows_are_told_in_words(
     assert cure
 
 
+@posix
+def test_an_onnxruntime_that_crashes_by_itself_has_no_driver_to_update() -> None:
+    assert death(Ended("", "", -11), 60, "onnxruntime", "1.31.1")[1] == "pip install --upgrade onnxruntime"
+    assert "update its driver" in death(Ended("", "", -11), 60, "some-plugin", "1")[1]
+
+
 def test_a_plug_in_that_is_too_new_for_onnxruntime_is_told_from_other_crashes() -> None:
     said = "The requested API version [27] is not available, only API versions [1, 24] are supported in this build.\n"
     problem, cure = death(Ended("", said, -11), 60, "some-plugin", "2.0", "onnxruntime-gpu")
