@@ -179,7 +179,7 @@ def _share_a_wheel(one: Provider, other: Provider) -> bool:
 def _mended(seen: Examined, facts: Provider, problem: str, cure: str) -> tuple[str, str]:
     """The problem and the command for it, with what is known of libraries, cards and versions."""
     missing = seen.missing.get(facts.name, ())
-    if missing:
+    if missing and not any(symptom.cause in problem for symptom in facts.symptoms):
         names = " and ".join(library.name for library in missing)
         commands = dict.fromkeys(library.install for library in missing)
         return f"{problem}; {names} {'is' if len(missing) == 1 else 'are'} missing", " && ".join(commands)

@@ -123,7 +123,7 @@ class ProbedMachine:
             found = _health_in(device, told)
         except (KeyError, TypeError, ValueError, AttributeError):
             found = Health(device, False, "its trial gave an answer that cannot be read", "onnxflow doctor")
-        if found.works or "not enough memory" not in found.problem:
+        if found.works or not (told.get("defect") or "not enough memory" in found.problem):
             kept = {"works": found.works, "problem": found.problem, "cure": found.cure, "speed": dict(found.speed)}
             remember(_NAME, {_key(device): {**kept, "around": surroundings(), "what": str(device)}})
         return found
@@ -185,13 +185,19 @@ def _key(device: Device) -> str:
 
 
 def _chosen() -> list[str]:
-    """What else an answer depends on: graphics cards, cores, and variables that choose devices."""
+    """What else an answer depends on: our own version, graphics cards, cores, and variables that choose devices."""
+    from importlib import metadata  # 30 ms that a run on the CPU does not need
+
     cards = [
         _read(path)
         for part in ("vendor", "device")
         for path in sorted(glob.glob(f"/sys/class/drm/card*/device/{part}"))
     ]
-    return [*cards, str(cores()), *(os.environ.get(name, "") for name in _CHOOSING)]
+    try:
+        ours = metadata.version("onnxflow")
+    except metadata.PackageNotFoundError:
+        ours = ""
+    return [ours, *cards, str(cores()), *(os.environ.get(name, "") for name in _CHOOSING)]
 
 
 def _health_in(device: Device, told: Mapping[str, Any]) -> Health:

@@ -61,7 +61,8 @@ def _answer(arguments: list[str]) -> dict[str, Any]:
 
         return {"version": version, **try_device(parse_device(arguments[0])).told()}
     except Exception as error:  # the answer is one line of JSON, whatever happens
-        return {"works": False, "problem": f"{type(error).__name__}: {error}"[:500], "cure": "onnxflow doctor"}
+        problem = f"a defect of onnxflow: {type(error).__name__}: {error}"[:500]
+        return {"works": False, "problem": problem, "cure": "report this line, and what is installed", "defect": True}
 
 
 def _die_quietly() -> None:

@@ -68,7 +68,7 @@ def test_the_child_lists_what_is_installed() -> None:
 def test_the_child_answers_what_it_does_not_understand() -> None:
     done = subprocess.run([*probe.COMMAND, "nonsense"], capture_output=True, text=True, check=True)
     told = answer_in(done.stdout)
-    assert told is not None and told["works"] is False and "nonsense" in told["problem"]
+    assert told is not None and told["works"] is False and "nonsense" in told["problem"] and told["cure"]
     assert "Traceback" not in done.stderr
 
 
@@ -154,8 +154,9 @@ def test_a_failure_is_believed_until_something_may_have_mended_it(
     assert len(script.asked) == 2
 
 
-def test_want_of_memory_is_not_remembered(tmp_path: Path) -> None:
-    script = Script(tmp_path, "tell({'works': False, 'problem': 'not enough memory to load it', 'cure': ''})")
+@pytest.mark.parametrize("more", ["'problem': 'not enough memory to load it'", "'problem': 'x', 'defect': True"])
+def test_want_of_memory_and_our_own_defects_are_not_remembered(tmp_path: Path, more: str) -> None:
+    script = Script(tmp_path, f"tell({{'works': False, 'cure': '', {more}}})")
     for _ in range(2):
         assert not ProbedMachine(command=script.command).health(CUDA).works
     assert len(script.asked) == 2
