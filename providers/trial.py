@@ -31,11 +31,11 @@ TF32 or fp16 too: measured 6e-4 for fp16 on the CPU, and 1 and more where someth
 SIZES: Final = ((1, 32), (1, 64), (1, 128), (1, 256), (4, 256))
 """Batch, and height and width, of the pictures that are timed, in this order, while it goes fast. 0.26 to 83 GFLOP."""
 
-ENOUGH: Final = 0.02
-"""Seconds: a call that takes longer says how fast a device is. One of less than 13 GFLOP/s stops at the first size."""
+ENOUGH: Final = 0.05
+"""Seconds: a call that takes longer says how fast a device is. One of less than 5 GFLOP/s stops at the first size."""
 
 _FILES: Final[Mapping[str, str]] = {"fp32": "float32.onnx", "fp16": "float16.onnx"}
-_CALLS, _SLOW = 3, 0.5
+_CALLS, _BUDGET = 8, 0.25  # at most so many timed calls, or so many seconds of them
 _CPU = Device("cpu")
 
 
@@ -124,12 +124,13 @@ def _tried(device: Device, precision: str, picture: NDArray[Any], right: NDArray
 
 def _seconds(graph: OrtGraph, picture: NDArray[Any]) -> float:
     """Seconds of the fastest of a few calls, of one where they are slow, after one that allocates and compiles."""
+    _call(graph, picture)
     times: list[float] = []
-    while len(times) < 2 or (len(times) <= _CALLS and times[-1] < _SLOW):
+    while len(times) < _CALLS and sum(times) < _BUDGET:
         started = time.perf_counter()
         _call(graph, picture)
         times.append(time.perf_counter() - started)
-    return min(times[1:])
+    return min(times)
 
 
 def _named(precision: str) -> str:
