@@ -82,16 +82,14 @@ def silent_failure(words: str, symptoms: Sequence[Symptom]) -> tuple[str, str] |
 
     When a provider inside its wheel cannot be made, nothing is raised, and the CPU runs in its place."""
     known = symptom_of(words, symptoms)
+    required = re.search(r"Require (?P<what>.+?), and the latest MSVC", words)
+    asked = known.cure if known else f"install {required['what']}" if required else ""
+    missing = re.search(r"(?P<lib>[\w.+-]+\.so[\w.]*): cannot open shared object file", words)
+    missing = missing or re.search(r'"(?P<lib>[\w.+-]+\.dll)" which is missing', words)
+    if missing is not None and "onnxruntime" not in missing["lib"]:
+        return f"the library {missing['lib']} is missing", package_of(missing["lib"], asked)
     if known is not None:
         return known.cause, known.cure
-    required = re.search(r"Require (?P<what>.+?), and the latest MSVC|Require (?P<other>.+?)\. Please", words)
-    asked = f"install {required['what'] or required['other']}" if required else ""
-    missing = re.search(r"(?P<lib>[\w.+-]+\.so[\w.]*): cannot open shared object file", words)
-    if missing is not None:
-        return f"the library {missing['lib']} is missing", package_of(missing["lib"], asked)
-    dll = re.search(r'"(?P<lib>[\w.+-]+\.dll)" which is missing', words)
-    if dll is not None:
-        return f"the library {dll['lib']} is missing", package_of(dll["lib"], asked)
     loading = re.search(r'LoadLibrary failed with error 12[67].*?(?P<lib>[\w.-]+\.dll)"', words)
     if loading is not None:
         return f"a library that {loading['lib']} needs is missing", asked
