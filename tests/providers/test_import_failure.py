@@ -101,8 +101,8 @@ REQUIRE = (
             # as onnxruntime-openvino 1.24.1 wrote it here
             (
                 "\x1b[1;31m2026-11-25 22:55:58.9 [E:onnxruntime:Default, provider_bridge_ort.cc:2310 Create] /onnx"
-                "runtime/openvino_provider_factory.cc:141 std::string ParseDeviceType(const ProviderOptions&) [ERROR] [OpenVINO]"
-                " Device GPU is not available\n\x1b[m"
+                "runtime/openvino_provider_factory.cc:141 std::string ParseDeviceType(const ProviderOptions&) [ERROR]"
+                " [OpenVINO] Device GPU is not available\n\x1b[m"
             ),
             "[OpenVINO] Device GPU is not available",
             "",
