@@ -98,13 +98,15 @@ class ProbedMachine:
     def listing(self) -> Listing:
         """What the installed wheels offer, and what is wrong with those that offer nothing."""
         if self._listing is None:
-            key = digest("devices", VERSION, *(stamp(facts) for facts in PROVIDERS), *_chosen(), surroundings())
+            key, around = digest("devices", VERSION, *(stamp(facts) for facts in PROVIDERS), *_chosen()), surroundings()
             kept = None if self._refresh else recall(_NAME).get(key)
-            self._listing = _listing_in(kept)
+            fresh = isinstance(kept, dict) and kept.get("around") == around
+            self._listing = _listing_in(kept) if fresh else None
             if self._listing is None:
                 self._listing = self._listed()
                 if not self._listing.problem:
-                    remember(_NAME, {key: {"offers": [asdict(offer) for offer in self._listing.offers]}})
+                    offers = [asdict(offer) for offer in self._listing.offers]
+                    remember(_NAME, {key: {"offers": offers, "around": around, "what": DEVICES}})
         return self._listing
 
     def _recalled(self, device: Device) -> Health | None:
