@@ -18,10 +18,7 @@ from typing import Any, Final
 
 from onnxflow.providers.cache_folder import digest, recall, remember
 from onnxflow.providers.catalog import PROVIDERS, provider_named
-from onnxflow.providers.child import death, run_child
 from onnxflow.providers.device import CPU, Device
-from onnxflow.providers.host import cores
-from onnxflow.providers.import_failure import import_failure, silent_failure
 from onnxflow.providers.machine import Health
 from onnxflow.providers.offer import BUILT_IN, Offer
 from onnxflow.providers.plugin import plugin_of
@@ -154,6 +151,10 @@ class ProbedMachine:
 
     def _ask(self, arguments: list[str], provider: str) -> dict[str, Any]:
         """What a child answered; a problem and its cure when it did not."""
+        # Only now, as below: 15 ms that a run does not need where there is the CPU only, or all is remembered.
+        from onnxflow.providers.child import death, run_child
+        from onnxflow.providers.import_failure import import_failure, silent_failure
+
         ended = run_child([*self._command, *arguments], self._limit)
         told = answer_in(ended.output)
         wheel, version = wheel_of(provider)
@@ -188,7 +189,9 @@ def _key(device: Device) -> str:
 
 def _chosen() -> list[str]:
     """What else an answer depends on: our own version, graphics cards, cores, and variables that choose devices."""
-    from importlib import metadata  # 30 ms that a run on the CPU does not need
+    from importlib import metadata
+
+    from onnxflow.providers.host import cores
 
     cards = [
         _read(path)
