@@ -8,7 +8,7 @@ import sys
 from functools import lru_cache
 from pathlib import Path
 
-from onnxflow.providers.catalog import PROVIDERS
+from onnxflow.providers.catalog import CATALOG, PROVIDERS
 from onnxflow.providers.provider import Provider
 
 REPLACING = tuple(dict.fromkeys(wheel.distribution for one in PROVIDERS for wheel in one.wheels if not wheel.plugin))
@@ -27,6 +27,15 @@ def installed() -> dict[str, str]:
         except metadata.PackageNotFoundError:
             continue
     return found
+
+
+def wheel_of(provider: str) -> tuple[str, str]:
+    """The installed distribution that brings a provider of the catalog, a plug-in first, and its version; empty texts
+    where none does. The CPU is in every wheel of onnxruntime."""
+    found = installed()
+    wheels = sorted(CATALOG[provider].wheels, key=lambda wheel: not wheel.plugin)
+    names = [wheel.distribution for wheel in wheels] + (list(REPLACING) if provider == "cpu" else [])
+    return next(((name, found[name]) for name in names if name in found), ("", ""))
 
 
 def stamp(facts: Provider) -> str:

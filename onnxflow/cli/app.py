@@ -5,8 +5,10 @@ from __future__ import annotations
 import typer
 
 from onnxflow import __version__
+from onnxflow.cli.doctor import doctor
 from onnxflow.cli.export import export
 from onnxflow.cli.models import models
+from onnxflow.cli.providers import providers
 from onnxflow.cli.run import run
 from onnxflow.cli.verify import verify
 from onnxflow.cli.warm import warm
@@ -28,6 +30,8 @@ app.command()(run)
 app.command()(export)
 app.command()(verify)
 app.command()(warm)
+app.command()(doctor)
+app.command()(providers)
 app.add_typer(models, name="models")
 
 

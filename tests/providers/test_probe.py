@@ -1,0 +1,288 @@
+"""Trying devices: a real CPU in a real child, and children that are scripts."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from onnxflow.providers import probe, probe_child
+from onnxflow.providers.cache_folder import recall
+from onnxflow.providers.device import CPU, Device, parse_device
+from onnxflow.providers.machine import Health
+from onnxflow.providers.probe import ProbedMachine, only_cpu
+from onnxflow.providers.probe_child import MARK, answer_in
+
+CUDA = Device("cuda", "0")
+WORKS = {"works": True, "problem": "", "cure": "", "speed": {"fp32": 100.0, "fp16": 200.0}}
+
+
+@pytest.fixture(autouse=True)
+def _own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ONNXFLOW_CACHE", str(tmp_path / "cache"))
+
+
+class Script:
+    """A child that does what a piece of Python says, and a count of how often it was started."""
+
+    def __init__(self, folder: Path, code: str) -> None:
+        self._starts = folder / "starts"
+        file = folder / "child.py"
+        head = f"import json, os, sys, time\nopen({str(self._starts)!r}, 'a').write(' '.join(sys.argv[1:]) + '\\n')\n"
+        tell = f"def tell(told): print('\\n' + {MARK!r} + json.dumps(told), flush=True)\n"
+        file.write_text(head + tell + code, "utf-8")
+        self.command = (sys.executable, "-I", str(file))
+
+    @property
+    def asked(self) -> list[str]:
+        return self._starts.read_text("utf-8").splitlines() if self._starts.exists() else []
+
+
+def test_the_cpu_is_tried_for_real_and_remembered() -> None:
+    found = ProbedMachine().measured(CPU)
+    assert found.works, found.problem
+    assert found.speed["fp32"] > 0.1 and found.speed["fp16"] > 0.01
+    assert ProbedMachine(command=("/nowhere",)).measured(CPU) == found
+
+
+def test_a_device_that_is_not_installed_says_what_brings_it() -> None:
+    if importlib.util.find_spec("onnxruntime_ep_webgpu") is not None:
+        pytest.skip("the plug-in is installed here")
+    found = ProbedMachine().health(parse_device("webgpu"))
+    assert not found.works
+    assert found.problem == "WebGPU is not installed here"
+    assert "webgpu" in found.cure
+
+
+def test_the_child_lists_what_is_installed() -> None:
+    done = subprocess.run([*probe.COMMAND, "devices"], capture_output=True, text=True, check=True)
+    told = answer_in(done.stdout)
+    assert told is not None and isinstance(told["offers"], list) and told["version"]
+
+
+def test_the_child_answers_what_it_does_not_understand() -> None:
+    done = subprocess.run([*probe.COMMAND, "nonsense"], capture_output=True, text=True, check=True)
+    told = answer_in(done.stdout)
+    assert told is not None and told["works"] is False and "nonsense" in told["problem"] and told["cure"]
+    assert "Traceback" not in done.stderr
+
+
+def test_nothing_is_started_where_only_the_cpu_can_be(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(probe, "only_cpu", lambda: True)
+    script = Script(tmp_path, "")
+    machine = ProbedMachine(command=script.command)
+    assert machine.devices() == (CPU,)
+    assert machine.health(CPU) == Health(CPU, True)
+    assert script.asked == []
+
+
+def test_finding_that_out_imports_neither_onnxruntime_nor_metadata() -> None:
+    code = """
+import sys
+from onnxflow.providers.probe import ProbedMachine, only_cpu
+print(only_cpu(), len(ProbedMachine().devices()) if only_cpu() else 1)
+print([m for m in ("onnxruntime", "numpy", "importlib.metadata") if m in sys.modules])
+"""
+    done = subprocess.run([sys.executable, "-P", "-c", code], capture_output=True, text=True, check=True)
+    first, second = done.stdout.splitlines()
+    if first == "True 1":
+        assert second == "[]"
+
+
+@pytest.mark.parametrize(
+    ("built", "plugin", "platform", "alone"),
+    [
+        ("onnxruntime", False, "linux", True),
+        ("", False, "linux", True),
+        ("onnxruntime", True, "linux", False),
+        ("onnxruntime-gpu", False, "linux", False),
+        ("onnxruntime", False, "darwin", False),
+    ],
+)
+def test_what_can_have_other_devices(
+    built: str, plugin: bool, platform: str, alone: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Spec:
+        origin = str(tmp_path / "__init__.py")
+
+    (tmp_path / "capi").mkdir()
+    if built:
+        (tmp_path / "capi" / "build_and_package_info.py").write_text(f"package_name = '{built}'\r\n__version__ = '9'\n")
+    monkeypatch.setattr(probe.importlib.util, "find_spec", lambda name: Spec())
+    monkeypatch.setattr(probe, "plugin_of", lambda facts: facts.wheels[0] if plugin and facts.wheels else None)
+    monkeypatch.setattr(probe.sys, "platform", platform)
+    assert only_cpu() is alone
+
+
+def test_an_answer_is_kept_until_the_wheel_the_driver_or_the_system_changes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stamps = ["one"]
+    monkeypatch.setattr(probe, "stamp", lambda facts: stamps[-1])
+    script = Script(tmp_path, f"print('babble')\ntell({WORKS!r})\nprint('more', end='')")
+    found = ProbedMachine(command=script.command).health(CUDA)
+    assert found == Health(CUDA, True, "", "", {"fp32": 100.0, "fp16": 200.0})
+    assert ProbedMachine(command=script.command).health(CUDA) == found
+    assert script.asked == ["cuda:0"]
+    stamps.append("two")
+    machine = ProbedMachine(command=script.command)
+    assert machine.health(CUDA) == found == machine.health(CUDA)
+    assert script.asked == ["cuda:0"] * 2
+    machine = ProbedMachine(command=script.command, refresh=True)
+    assert machine.health(CUDA) == found == machine.health(CUDA)
+    assert script.asked == ["cuda:0"] * 3
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "1")
+    ProbedMachine(command=script.command).health(CUDA)
+    assert script.asked == ["cuda:0"] * 4
+
+
+def test_a_failure_is_believed_until_something_may_have_mended_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    script = Script(tmp_path, "tell({'works': False, 'problem': 'no driver', 'cure': 'install it'})")
+    found = ProbedMachine(command=script.command).health(CUDA)
+    assert (found.works, found.problem, found.cure) == (False, "no driver", "install it")
+    assert ProbedMachine(command=script.command).health(CUDA) == found
+    assert len(script.asked) == 1
+    monkeypatch.setattr(probe, "surroundings", lambda: "another library is there")
+    assert ProbedMachine(command=script.command).health(CUDA) == found
+    assert len(script.asked) == 2
+
+
+@pytest.mark.parametrize("more", ["'problem': 'not enough memory to load it'", "'problem': 'x', 'defect': True"])
+def test_want_of_memory_and_our_own_defects_are_not_remembered(tmp_path: Path, more: str) -> None:
+    script = Script(tmp_path, f"tell({{'works': False, 'cure': '', {more}}})")
+    for _ in range(2):
+        assert not ProbedMachine(command=script.command).health(CUDA).works
+    assert len(script.asked) == 2
+
+
+@pytest.mark.parametrize(
+    ("code", "problem"),
+    [
+        ("time.sleep(60)", "it did not answer within 2 s"),
+        ("print('garbage')", "its trial ended with exit code 0 and gave no result"),
+        ("sys.exit('it broke')", "its trial ended with exit code 1 and gave no result: it broke"),
+        (f"print({MARK!r} + '{{not json')", "its trial ended with exit code 0 and gave no result"),
+        (f"print({MARK!r} + '[1]')", "its trial ended with exit code 0 and gave no result"),
+        ("tell({'speed': {}})", "its trial gave an answer that cannot be read"),
+        ("tell({'works': True, 'speed': {'fp32': 'fast'}})", "its trial gave an answer that cannot be read"),
+        ("tell({'import': \"No module named 'onnxruntime'\"})", "onnxruntime is not installed"),
+        (
+            "tell({'import': 'libgomp.so.1: cannot open shared object file: No such file'})",
+            "the library libgomp.so.1 is missing",
+        ),
+    ],
+)
+def test_what_a_child_does_instead_of_answering(tmp_path: Path, code: str, problem: str) -> None:
+    script = Script(tmp_path, code)
+    found = ProbedMachine(command=script.command, limit=2).health(CUDA)
+    assert not found.works
+    assert found.problem == problem
+    assert found.cure
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="signals of POSIX")
+@pytest.mark.parametrize(
+    ("name", "said"), [("SIGSEGV", "(SIGSEGV)"), ("SIGABRT", "(SIGABRT)"), ("SIGILL", "illegal instruction")]
+)
+def test_a_child_that_dies_is_told_and_remembered(tmp_path: Path, name: str, said: str) -> None:
+    script = Script(tmp_path, f"import signal\nos.kill(os.getpid(), signal.{name})")
+    found = ProbedMachine(command=script.command).health(CUDA)
+    assert not found.works and said in found.problem
+    assert ProbedMachine(command=script.command).health(CUDA) == found
+    assert len(script.asked) == 1
+
+
+def test_an_answer_counts_even_when_the_process_crashes_as_it_ends(tmp_path: Path) -> None:
+    script = Script(tmp_path, f"tell({WORKS!r})\nos.abort()")
+    assert ProbedMachine(command=script.command).health(CUDA).works
+
+
+def test_why_the_cpu_took_over_is_read_from_what_onnx_runtime_wrote(tmp_path: Path) -> None:
+    took = {"works": False, "problem": "took none of its 20 heavy nodes, cpu would run", "cure": "another"}
+    for words, problem in (
+        ("libodd.so.9: cannot open shared object file: No such file", "the library libodd.so.9 is missing"),
+        ("[W:onnxruntime:Default, x.cc:1 f] nothing of interest", took["problem"]),
+    ):
+        script = Script(tmp_path, f"print({words!r}, file=sys.stderr)\ntell({took!r})")
+        found = ProbedMachine(command=script.command, refresh=True).health(CUDA)
+        assert not found.works and found.problem == problem and found.cure
+
+
+def offer(provider: str, unit: str = "", **more: str) -> dict[str, Any]:
+    return {"device": {"provider": provider, "unit": unit}, "what": "", "problem": "", "cure": "", **more}
+
+
+def test_devices_are_listed_once_and_those_with_a_problem_left_out(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(probe, "only_cpu", lambda: False)
+    told = {"offers": [offer("cuda", "0"), offer("openvino", "npu", problem="there is no NPU")]}
+    script = Script(tmp_path, f"tell({told!r} if sys.argv[1] == 'devices' else {WORKS!r})")
+    machine = ProbedMachine(command=script.command)
+    assert machine.devices() == (CPU, CUDA)
+    assert [one.problem for one in machine.listing().offers] == ["", "there is no NPU"]
+    assert machine.health(CPU).speed["fp32"] == 100.0
+    assert script.asked == ["devices", "cpu"]
+    assert ProbedMachine(command=script.command).devices() == (CPU, CUDA)
+    assert script.asked == ["devices", "cpu"]
+    monkeypatch.setattr(probe, "surroundings", lambda: "a driver was installed")
+    assert ProbedMachine(command=script.command).devices() == (CPU, CUDA)
+    assert script.asked == ["devices", "cpu", "devices"]
+
+
+def test_a_plug_in_that_crashes_when_it_is_registered_does_not_hide_the_others(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(probe, "only_cpu", lambda: False)
+    monkeypatch.setattr(
+        probe, "plugin_of", lambda facts: facts.wheels[-1] if facts.name in ("webgpu", "openvino") else None
+    )
+    code = f"""
+wanted = sys.argv[2:]
+if not wanted or "webgpu" in wanted: os.abort()
+tell({{"offers": [{offer("cuda", "0")!r}] if wanted == ["built-in"] else [{offer("openvino", "cpu")!r}]}})
+"""
+    script = Script(tmp_path, code)
+    machine = ProbedMachine(command=script.command)
+    assert machine.devices() == (CPU, CUDA, Device("openvino", "cpu"))
+    (bad,) = [one for one in machine.listing().offers if one.problem]
+    assert bad.device == Device("webgpu") and bad.cure
+    assert script.asked[0] == "devices" and "devices built-in" in script.asked
+
+
+def test_an_onnxruntime_that_crashes_when_it_is_imported_leaves_the_cpu_and_says_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(probe, "only_cpu", lambda: False)
+    machine = ProbedMachine(command=Script(tmp_path, "os.abort()").command)
+    assert machine.devices() == (CPU,)
+    assert machine.listing().problem and machine.listing().cure
+    assert not machine.health(CUDA).works
+
+
+def test_what_is_remembered_and_damaged_is_tried_again(tmp_path: Path) -> None:
+    script = Script(tmp_path, f"tell({WORKS!r})")
+    ProbedMachine(command=script.command).health(CUDA)
+    (key,) = recall("probe")
+    for damaged in ({}, {"works": True, "speed": 3}, {"works": False}, "text", None, []):
+        (tmp_path / "cache" / "probe.json").write_text(json.dumps({key: damaged}), "utf-8")
+        assert ProbedMachine(command=script.command).health(CUDA).works
+
+
+def test_the_last_answer_counts() -> None:
+    assert answer_in(f'x\n{MARK}{{"a": 1}}\nnoise\n{MARK}{{"a": 2}}\n') == {"a": 2}
+    assert answer_in("") is None and answer_in(MARK) is None
+
+
+def test_it_is_told_what_is_tried(tmp_path: Path) -> None:
+    heard: list[str] = []
+    ProbedMachine(command=Script(tmp_path, f"tell({WORKS!r})").command, tell=heard.append).measured(CUDA)
+    assert heard == ["trying cuda:0"]
+    assert probe_child.DEVICES == "devices"

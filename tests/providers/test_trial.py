@@ -1,0 +1,111 @@
+"""The trial itself: what counts as right, as failed, and as fast."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+import numpy as np
+import pytest
+
+from onnxflow.errors import MemoryLimitError, ProviderError
+from onnxflow.providers import trial
+from onnxflow.providers.device import CPU, Device
+from onnxflow.providers.trial import SIZES, Trial, difference, operations, try_device
+
+WEBGPU = Device("webgpu")
+
+
+class FakeGraph:
+    """A graph of one device and precision: right in as far as it is told to be, and as slow."""
+
+    wrong: ClassVar[dict[str, float]] = {}
+    fails: ClassVar[dict[str, Exception]] = {}
+    too_large: ClassVar[int] = 10**9
+    calls: ClassVar[list[tuple[str, tuple[int, ...]]]] = []
+
+    def __init__(self, file: object, name: str, cancel: object, target: object, sizes: object = None) -> None:
+        self.device = str(target.device)  # type: ignore[attr-defined]
+        self.precision = name.split()[-1]
+        self.sizes = sizes
+        if self.device != "cpu" and self.precision in self.fails:
+            raise self.fails[self.precision]
+
+    def run(self, feeds: dict[str, np.ndarray], cancel: object) -> dict[str, np.ndarray]:  # type: ignore[type-arg]
+        picture = feeds["x"]
+        if self.device == "cpu":
+            return {"y": picture}
+        self.calls.append((self.precision, picture.shape))
+        if picture.size > self.too_large:
+            raise MemoryLimitError("not enough memory to run it")
+        return {"y": picture * (1 + self.wrong.get(self.precision, 0.0))}
+
+    def close(self) -> None:
+        pass
+
+
+@pytest.fixture(autouse=True)
+def _fake(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in (("wrong", {}), ("fails", {}), ("too_large", 10**9), ("calls", [])):
+        monkeypatch.setattr(FakeGraph, name, value)
+    monkeypatch.setattr(trial, "OrtGraph", FakeGraph)
+
+
+def test_a_fast_device_is_timed_with_every_size() -> None:
+    found = try_device(WEBGPU)
+    assert found.failed == {} and set(found.speed) == {"fp32", "fp16"}
+    shapes = {shape for precision, shape in FakeGraph.calls if precision == "fp32"}
+    assert shapes == {(batch, 4, size, size) for batch, size in SIZES}
+    assert found.told()["works"] is True
+
+
+def test_a_slow_device_is_timed_with_the_smallest_size_only(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = iter(range(1000))
+    monkeypatch.setattr(trial.time, "perf_counter", lambda: float(next(clock)))
+    found = try_device(WEBGPU)
+    assert {shape for _, shape in FakeGraph.calls} == {(1, 4, 32, 32)}
+    assert len(FakeGraph.calls) == 2 * 3  # to compare, to warm up, to time
+    assert found.speed["fp32"] == round(operations(1, 32) / 1e9, 3)
+
+
+def test_half_precision_that_fails_is_missing_and_nothing_more() -> None:
+    FakeGraph.fails = {"fp16": ProviderError("webgpu: no shader-f16", hint="x")}
+    found = try_device(WEBGPU)
+    assert found.told() == {"works": True, "problem": "", "cure": "", "speed": {"fp32": found.speed["fp32"]}}
+    assert found.failed == {"fp16": ("no shader-f16", "x")}
+
+
+def test_wrong_numbers_are_a_failure() -> None:
+    FakeGraph.wrong = {"fp32": 0.5, "fp16": float("nan")}
+    told = try_device(WEBGPU).told()
+    assert told["works"] is False and told["cure"]
+    assert told["problem"] == "it computes wrong in fp32: 5.0e-01 from the CPU, 1e-02 is allowed"
+
+
+def test_the_rounding_of_half_precision_is_right() -> None:
+    FakeGraph.wrong = {"fp32": 0.002, "fp16": 0.01}
+    assert try_device(WEBGPU).failed == {}
+
+
+def test_a_size_that_does_not_fit_ends_the_timing() -> None:
+    FakeGraph.too_large = 4 * 64 * 64
+    found = try_device(WEBGPU)
+    assert found.failed == {} and found.speed["fp32"] > 0
+
+
+def test_an_error_that_nobody_foresaw_is_told() -> None:
+    FakeGraph.fails = {"fp32": RuntimeError("vkCreateDevice\nmore"), "fp16": RuntimeError()}
+    told = try_device(WEBGPU).told()
+    assert told["works"] is False and told["problem"] == "RuntimeError: vkCreateDevice"
+
+
+def test_difference_is_a_share_of_the_norm() -> None:
+    right = np.array([3.0, 4.0], np.float32)
+    assert difference(right, right) == 0
+    assert difference(np.array([3.0, 9.0], np.float32), right) == 1
+    assert not difference(np.array([np.nan, 4.0], np.float32), right) <= 1
+
+
+def test_a_device_of_half_precision_only_is_judged_by_that() -> None:
+    assert Trial({"fp16": 1.0}).told()["works"] is True
+    assert Trial({}, {"fp16": ("no", "x")}).told() == {"works": False, "problem": "no", "cure": "x", "speed": {}}
+    assert CPU.facts.name == "cpu"
