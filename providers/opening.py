@@ -138,6 +138,8 @@ def not_installed(device: Device) -> ProviderError:
         hint = (
             f"there is no wheel of it for {here[0]} on {here[1]}: name another device; `onnxflow providers` lists them"
         )
+    elif facts.wheels:
+        hint = f"its maker gives {facts.wheels[0].distribution}, which PyPI does not have: name another device"
     else:
         hint = "it is in no wheel, only in builds of ONNX Runtime of one's own: name another device"
     return ProviderError(f"{device}: {facts.title} is not installed here", hint=hint)
