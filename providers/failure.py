@@ -126,7 +126,7 @@ def _without_function(text: str, signature: bool) -> str:
         elif char == ")":
             depth -= 1
             # Not "(anonymous namespace)::", nor "operator()(int)", nor "std::function<void(int)>".
-            if not depth and re.match(r"[\w>]", text[opened - 1 : opened]) and text[at + 1 : at + 2] in ("", " "):
+            if not depth and re.match(r"[\w>)]", text[opened - 1 : opened]) and text[at + 1 : at + 2] in ("", " "):
                 return re.sub(r"^(?: const| noexcept| \[with [^]]*\])* ?", "", text[at + 1 :])
     return text
 

@@ -1,4 +1,4 @@
-"""What goes wrong with sessions on every device of the catalog: left out, refused, out of memory, damaged, cancelled."""
+"""What goes wrong with sessions on every device: left out, refused, out of memory, damaged, cancelled."""
 
 from __future__ import annotations
 
@@ -125,7 +125,7 @@ DAMAGED = [
     Fail("[ONNXRuntimeError] : 1 : FAIL : Type Error: Type parameter (T) of Optype (Add) bound to different types"),
     Fail(
         "[ONNXRuntimeError] : 1 : FAIL : Exception during initialization: /onnxruntime_src/onnxruntime/core/optimizer/"
-        "initializer.cc:51 onnxruntime::Initializer::Initializer(const onnx::TensorProto&) [ONNXRuntimeError] : 1 : FAIL"
+        "initializer.cc:51 onnxruntime::Initializer::Initializer(const T&) [ONNXRuntimeError] : 1 : FAIL"
         " : tensorprotoutils.cc:1876 GetExtDataFromTensorProto External initializer: w offset: 0 size to read: 16 given"
         " file_length: 3 are out of bounds or can not be read in full.\n"
     ),
