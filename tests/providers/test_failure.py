@@ -58,7 +58,7 @@ LINES = [
         "Load model from /m/a.onnx failed:/o/core/graph/model.h:46 void onnxruntime::F(int) Opset 99 is new\nmore",
         "Load model from /m/a.onnx failed:Opset 99 is new",
     ),
-    ("/home/me/model.h is gone", "/home/me/model.h is gone"),
+    ("/m/model.h is gone", "/m/model.h is gone"),
     ("[ONNXRuntimeError] : 1 : FAIL : ", "[ONNXRuntimeError] : 1 : FAIL :"),
     ("x" * 400, "x" * 300),
     ("", "Fail"),

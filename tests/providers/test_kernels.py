@@ -28,8 +28,21 @@ LACKING: dict[str, dict[str, str]] = {
     "qnn": NOTHING,
     "webgpu": NOTHING,
     "migraphx": NOTHING,
+    "xnnpack": {
+        "text_encoder": "LayerNormalization Sigmoid",
+        "unet": "Erf InstanceNormalization LayerNormalization Sigmoid",
+        "vae_decoder": "InstanceNormalization Sigmoid",
+        "vae_encoder": "InstanceNormalization Sigmoid",
+    },
+    "acl": {
+        "text_encoder": "LayerNormalization Sigmoid Softmax",
+        "unet": "Erf InstanceNormalization LayerNormalization Resize Sigmoid Softmax",
+        "vae_decoder": "InstanceNormalization Resize Sigmoid Softmax",
+        "vae_encoder": "InstanceNormalization Sigmoid Softmax",
+    },
 }
-"""By provider and component: heavy operators that the CPU would be left with. A graph that has any is refused there."""
+"""By provider and component: heavy operators that the CPU would be left with. A graph that has any is refused there
+unless the CPU may help."""
 
 
 @lru_cache

@@ -101,9 +101,7 @@ def test_its_log_is_silent_unless_it_is_asked_for(
 
 @pytest.mark.parametrize(("named", "said"), [("4", False), ("1", True)])
 def test_the_installed_one_obeys(named: str, said: bool) -> None:
-    code = (
-        "from onnxflow.providers.runtime import onnxruntime; onnxruntime()"
-    )
+    code = "from onnxflow.providers.runtime import onnxruntime; onnxruntime()"
     code += "; from onnxflow.providers.saturation import saturates; saturates()"
     done = subprocess.run(
         [sys.executable, "-P", "-c", code],
