@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import gc
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from fake_onnxruntime import MemoryInfo, Runtime
+from fake_onnxruntime import MemoryInfo, RunOptions, Runtime
 from fake_providers import GRAPH, installed
 
 from onnxflow.cancel import CancelToken
@@ -79,12 +80,21 @@ def test_it_is_dropped_with_the_array(monkeypatch: pytest.MonkeyPatch) -> None:
     assert resident._uploaded == {}
 
 
-def test_an_array_that_is_converted_is_uploaded_once_too(monkeypatch: pytest.MonkeyPatch) -> None:
-    runtime, graph, x = cuda(monkeypatch), None, constant(4000)
-    graph = graph_on(CUDA)
-    for _ in range(2):
-        graph.run({"x": x, "half": x}, CancelToken())
-    assert [value.content.dtype for value in runtime.uploads] == [np.float32, np.float16]
+def test_arrays_that_are_converted_are_uploaded_once_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    """They are told apart by what was given: what it is converted to dies, and the next one may lie in its place."""
+    seen: list[float] = []
+
+    def compute(feeds: Mapping[str, Any], options: RunOptions) -> list[Any]:
+        seen.append(float(feeds["half"][1]))
+        return [np.ones(1)]
+
+    runtime = cuda(monkeypatch, compute=compute)
+    graph, x, y = graph_on(CUDA), constant(4000), np.full(4000, 7, np.float32)
+    y.flags.writeable = False
+    for half in (x, y, x, y):
+        graph.run({"x": x, "half": half}, CancelToken())
+    assert seen == [1.0, 7.0, 1.0, 7.0]
+    assert [value.content.dtype for value in runtime.uploads] == [np.float32, np.float16, np.float16]
 
 
 def _view_of_writeable() -> Any:
