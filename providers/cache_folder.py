@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import os
 import sys
+import threading
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
@@ -35,13 +37,14 @@ def recall(name: str, environment: Mapping[str, str] = os.environ) -> dict[str, 
 def remember(name: str, values: Mapping[str, Any], environment: Mapping[str, str] = os.environ) -> None:
     """Keep ``values`` besides what is kept under ``name``; a folder that cannot be written is no reason to fail."""
     folder = cache_folder(environment)
-    part = folder / f".{name}.{os.getpid()}.part"
+    part = folder / f".{name}.{os.getpid()}.{threading.get_ident()}.part"
     try:
         folder.mkdir(parents=True, exist_ok=True)
         part.write_text(json.dumps({**recall(name, environment), **values}, indent=1), "utf-8")
         part.replace(folder / f"{name}.json")
     except OSError:
-        return
+        with contextlib.suppress(OSError):
+            part.unlink()
 
 
 def digest(*parts: str) -> str:

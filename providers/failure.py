@@ -15,19 +15,30 @@ from onnxflow.providers.device import Device
 from onnxflow.providers.provider import Provider, Symptom
 
 _NO_MEMORY: Final = re.compile(
-    r"failed to allocate memory|bfc_arena|bad_alloc|out.of.memory|E_OUTOFMEMORY|8007000E|CL_OUT_OF_RESOURCES"
+    r"failed to allocate memory|bfc_arena|bad_alloc|out.?of.?memory|8007000E|CL_OUT_OF_RESOURCES|_MEM_ALLOC\b"
     r"|CL_MEM_OBJECT_ALLOCATION_FAILURE|not enough memory|insufficient memory|VK_ERROR_OUT_OF|_ALLOC_FAILED"
-    r"|CUDA failure 2\b|ErrorMemoryAllocation|exceeded max size of memory",
+    r"|CUDA failure 2\b|ErrorMemoryAllocation|exceeded max size of memory|exceeds the max (?:buffer|storage)",
     re.IGNORECASE,
 )
-_ASKED: Final = re.compile(r"(?:requested buffer of size|requested size|allocate)\D{0,20}(\d{4,})", re.IGNORECASE)
+_ASKED: Final = re.compile(
+    r"(?:requested buffer of size|requested size|requested bytes of|allocate|required|buffer size)\D{0,20}(\d{4,})",
+    re.IGNORECASE,
+)
 _NO_KERNEL: Final = re.compile(
     r"Could not find an implementation for (?:the node )?(?P<node>\S*?):?(?P<op>\w+)\((?P<version>\d+)\)"
 )
+_CODE: Final = re.compile(r"\[ONNXRuntimeError\] : \d+ : [A-Z_]+ : ")
+_PLACE: Final = re.compile(r"(?:[A-Za-z]:(?=\\))?[^\s:]*\.(?:cc|cpp|cu|cuh|h|mm):\d+ ")
+"""A line of ONNX Runtime's sources, before the name of a function there and what that says."""
+_FILE: Final = re.compile(
+    r"INVALID_PROTOBUF|NO_SUCHFILE|Load model from .* failed:|This is an invalid model|External data path|Type Error: "
+    r"|External initializer: |is not a registered function/op"
+)
+"""What is said of files before any provider is asked, or when their weights are read."""
 _LOST: Final = "an update of the driver, or another device, may help; `onnxflow doctor` tries each"
 
 
-def loading_error(error: Exception, name: str, file: Path, device: Device, fallback: bool = False) -> OnnxflowError:
+def loading_error(error: Exception, name: str, file: Path, device: Device) -> OnnxflowError:
     """Why a graph could not be loaded: MemoryLimitError, ProviderError or ModelError."""
     text = str(error)
     if is_out_of_memory(error):
@@ -92,27 +103,44 @@ def loads(library: str) -> bool:
 
 
 def first_line(error: BaseException) -> str:
-    """The first line of an exception's text, or its type; where ONNX Runtime names its own sources first, what follows
-    them."""
+    """The first line of an exception's text, or its type; of ONNX Runtime's what is said last, without its codes and
+    the places in its sources."""
     lines = str(error).strip().splitlines()
     if not lines:
         return type(error).__name__
-    line = re.sub(r"^.*?\.(?:cc|h|cpp):\d+ [^\[]*?(?=\[ONNXRuntimeError\]|Error |error )", "", lines[0])
-    return line[:300]
+    line = _CODE.split(lines[0])[-1]
+    while place := _PLACE.search(line):
+        line = line[: place.start()] + _without_function(line[place.end() :], "/" in place[0])
+    return (line.strip() or lines[0])[:300]
+
+
+def _without_function(text: str, signature: bool) -> str:
+    """A text without the function at its beginning: one word, or a whole ``signature`` as GCC and Clang write it."""
+    if not signature:
+        return text.partition(" ")[2]
+    depth = opened = 0
+    for at, char in enumerate(text):
+        if char == "(":
+            opened = opened if depth else at
+            depth += 1
+        elif char == ")":
+            depth -= 1
+            # Not "(anonymous namespace)::", nor "operator()(int)", nor "std::function<void(int)>".
+            if not depth and re.match(r"[\w>)]", text[opened - 1 : opened]) and text[at + 1 : at + 2] in ("", " "):
+                return re.sub(r"^(?: const| noexcept| \[with [^]]*\])* ?", "", text[at + 1 :])
+    return text
 
 
 def _is_about_the_file(error: Exception) -> bool:
-    names = {"InvalidProtobuf", "NoSuchFile", "InvalidGraph"}
-    return type(error).__name__ in names or any(
-        f": {name}" in str(error) for name in ("INVALID_PROTOBUF", "NO_SUCHFILE")
-    )
+    return _FILE.search(str(error)) is not None or type(error).__name__ in {"InvalidProtobuf", "NoSuchFile"}
 
 
 def _memory(message: str, text: str, device: Device, where: str = "") -> MemoryLimitError:
     """What was asked for and what was free, as far as that is known, and what to try."""
     asked = _ASKED.search(text)
     parts = [f"it asked for {size(int(asked[1]))}"] if asked else []
-    free = free_memory() if not device.facts.memory else None
+    elsewhere = device.facts.memory or device.unit in ("gpu", "npu")
+    free = None if elsewhere else free_memory()
     if free is not None:
         parts.append(f"{size(free.available)} are free")
     told = f" ({', '.join(parts)})" if parts else ""

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import contextlib
-import glob
-import os
 import threading
 import time
+import weakref
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -20,7 +19,7 @@ from onnxflow.errors import Cancelled, InputError, ModelError
 from onnxflow.providers.assignment import Assignment
 from onnxflow.providers.failure import running_error
 from onnxflow.providers.opening import Opened, open_session
-from onnxflow.providers.profile import read_profile
+from onnxflow.providers.profile import drop_profile, profile_files, read_profile
 from onnxflow.providers.resident import Resident
 from onnxflow.providers.runtime import onnxruntime
 from onnxflow.providers.target import ON_CPU, Target
@@ -88,6 +87,8 @@ class OrtGraph:
         self._first_seconds = 0.0
         self._shares: Mapping[str, float] = {}
         self._profile = opened.profile
+        self._lock = threading.Lock()
+        weakref.finalize(self, drop_profile, opened.profile)  # of a graph that never ran
         self._outputs = [output.name for output in self._session.get_outputs()]
         self._inputs = {i.name: (list(i.shape), _NUMPY_TYPES.get(i.type)) for i in self._session.get_inputs()}
         self._resident = Resident.of(self._session, target.device) if target.device.facts.memory else None
@@ -118,22 +119,25 @@ class OrtGraph:
         try:
             with cancel.calling(_terminator(options)):
                 if self._resident is not None:
-                    found = self._resident.run(typed, self._outputs, options)
+                    found = self._resident.run(typed, feeds, self._outputs, options)
                 else:
                     found = self._session.run(self._outputs, typed, options)
         except Exception as error:
             if cancel.cancelled:
                 raise Cancelled() from None
             raise running_error(error, self._name, self._device) from error
-        if not self._first_seconds:
-            self._first_seconds = time.perf_counter() - started
-            self._end_profile()
+        seconds = time.perf_counter() - started
+        with self._lock:  # several runs may be the first
+            if not self._first_seconds:
+                self._first_seconds = seconds
+                self._end_profile()
         return dict(zip(self._outputs, found, strict=True))
 
     def close(self) -> None:
         """Give the memory back."""
-        if self._session is not None:
-            self._end_profile()
+        with self._lock:
+            if self._session is not None:
+                self._end_profile()
         self._resident = None
         self._session = None
 
@@ -144,13 +148,12 @@ class OrtGraph:
             return
         with contextlib.suppress(Exception):  # measuring must not end a run
             self._session.end_profiling()
-        for path in glob.glob(glob.escape(prefix) + "*"):
-            found = read_profile(Path(path))
+        for path in profile_files(prefix):
+            found = read_profile(path)
             self._shares = found.shares
             if found.build_seconds:
                 self._seconds = (sum(self._seconds) - found.build_seconds, found.build_seconds)
-            with contextlib.suppress(OSError):
-                os.unlink(path)
+        drop_profile(prefix)
 
     def _typed(self, feeds: Feeds) -> dict[str, NDArray[Any]]:
         """The feeds in the graph's types; ModelError for other names, InputError for shapes it cannot take."""
@@ -176,8 +179,20 @@ class OrtGraph:
         return typed
 
 
+class _Size:
+    """A graph of one size, or the place of one that is being loaded: ``loading`` is held meanwhile."""
+
+    __slots__ = ("graph", "loading", "users")
+
+    def __init__(self) -> None:
+        self.loading = threading.Lock()
+        self.graph: OrtGraph | None = None
+        self.users = 0
+
+
 class SizedGraph:
-    """A graph on a device that needs fixed sizes: loaded when the first feeds of a size come, a few sizes at a time.
+    """A graph on a device that needs fixed sizes: loaded when the first feeds of a size come, MOST_SIZES at a time, or
+    as many as are running. The one that was used longest ago makes room.
 
     Its inputs and outputs are those that the file declares.
     """
@@ -190,7 +205,7 @@ class SizedGraph:
     ) -> None:
         self._load = load
         self._lock = threading.Lock()
-        self._open: dict[tuple[tuple[str, int], ...], OrtGraph] = {}
+        self._open: dict[tuple[tuple[str, int], ...], _Size] = {}  # the one used last stands last
         self._last: OrtGraph | None = None
         self.inputs = inputs
         self.outputs = outputs
@@ -204,19 +219,33 @@ class SizedGraph:
         """All outputs by name; the errors of loading and of running."""
         sizes = self._sizes(feeds)
         with self._lock:
-            graph = self._open.get(sizes)
-            if graph is None:
-                while len(self._open) >= MOST_SIZES:
-                    self._open.pop(next(iter(self._open))).close()
-                graph = self._open[sizes] = self._load(dict(sizes))
-            self._last = graph
-        return graph.run(feeds, cancel)
+            entry = self._open[sizes] = self._open.pop(sizes, None) or _Size()
+            entry.users += 1
+            self._make_room()
+        try:
+            with entry.loading:  # another size runs or loads meanwhile; this one is loaded once
+                if entry.graph is None:
+                    entry.graph = self._load(dict(sizes))
+            self._last = entry.graph
+            return entry.graph.run(feeds, cancel)
+        finally:
+            with self._lock:
+                entry.users -= 1
+                if entry.graph is None and not entry.users:
+                    self._open.pop(sizes, None)
+
+    def _make_room(self) -> None:
+        """Close the sizes that are too many and not running; the lock is held."""
+        for sizes in [sizes for sizes, entry in self._open.items() if not entry.users]:
+            if len(self._open) > MOST_SIZES:
+                _close(self._open.pop(sizes))
 
     def close(self) -> None:
         """Give the memory back."""
-        for graph in self._open.values():
-            graph.close()
-        self._open.clear()
+        with self._lock:
+            for entry in self._open.values():
+                _close(entry)
+            self._open.clear()
 
     def _sizes(self, feeds: Feeds) -> tuple[tuple[str, int], ...]:
         """The size of every named dimension, as the feeds have it."""
@@ -228,6 +257,11 @@ class SizedGraph:
                     {dim: size for dim, size in zip(shape, given, strict=True) if isinstance(dim, str) and dim}
                 )
         return tuple(sorted(found.items()))
+
+
+def _close(entry: _Size) -> None:
+    if entry.graph is not None:
+        entry.graph.close()
 
 
 def _terminator(options: Any) -> Callable[[], None]:

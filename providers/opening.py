@@ -8,6 +8,7 @@ import os
 import sys
 import tempfile
 import time
+import traceback
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
@@ -15,13 +16,14 @@ from pathlib import Path
 from typing import Any, Final
 
 from onnxflow.cancel import CancelToken
-from onnxflow.errors import Cancelled, ProviderError
+from onnxflow.errors import Cancelled, OnnxflowError, ProviderError
 from onnxflow.models.decompose import without_fused_attention
 from onnxflow.providers.assignment import RECORD_OPTION, Assignment, assignment_of
 from onnxflow.providers.catalog import title_of
 from onnxflow.providers.device import Device
 from onnxflow.providers.failure import loading_error
 from onnxflow.providers.plugin import plugin_device, plugin_of, registered
+from onnxflow.providers.profile import drop_profile
 from onnxflow.providers.provider import FOLDER, Provider
 from onnxflow.providers.runtime import onnxruntime
 from onnxflow.providers.saturation import EXACT_OPTION, saturates
@@ -69,22 +71,32 @@ def open_session(
     providers = _providers(options, target)
     started = time.perf_counter()
     model: str | bytes = str(file)
-    if not facts.has(FUSED):
-        model = without_fused_attention(file)
-        options.add_session_config_entry(_BESIDE, str(file.parent))
-    read = time.perf_counter()
     try:
+        if not facts.has(FUSED):
+            model = without_fused_attention(file)
+            options.add_session_config_entry(_BESIDE, str(file.parent))
+        read = time.perf_counter()
         with cancel.calling(lambda: options.set_load_cancellation_flag(True)):
             # enable_fallback: or the wrapper prints an error, and makes a session on the CPU instead.
             session = module.InferenceSession(model, sess_options=options, enable_fallback=0, **providers)
+    except OnnxflowError:
+        raise
     except Exception as error:  # ONNX Runtime's errors share no base class
+        # Its frames hold what was made of the session: memory that the next device may need, and the profiler's file.
+        traceback.clear_frames(error.__traceback__)
+        drop_profile(profile)
         if cancel.cancelled:
             raise Cancelled() from None
         raise loading_error(error, name, file, device) from error
     built = time.perf_counter()
     assignment = assignment_of(session)
     if not target.fallback:
-        check_assignment(assignment, device, name)
+        try:
+            check_assignment(assignment, device, name)
+        except ProviderError:
+            del session  # or the error's frames hold it while another device loads the graph
+            drop_profile(profile)
+            raise
     return Opened(session, assignment, read - started, built - read, profile)
 
 
@@ -128,6 +140,8 @@ def not_installed(device: Device) -> ProviderError:
         hint = (
             f"there is no wheel of it for {here[0]} on {here[1]}: name another device; `onnxflow providers` lists them"
         )
+    elif facts.wheels:
+        hint = f"its maker gives {facts.wheels[0].distribution}, which PyPI does not have: name another device"
     else:
         hint = "it is in no wheel, only in builds of ONNX Runtime of one's own: name another device"
     return ProviderError(f"{device}: {facts.title} is not installed here", hint=hint)

@@ -10,7 +10,7 @@ from typing import Any
 
 from onnxflow.errors import ProviderError
 from onnxflow.providers.device import Device
-from onnxflow.providers.failure import mended
+from onnxflow.providers.failure import first_line, mended, symptom_of
 from onnxflow.providers.provider import Provider, Wheel
 from onnxflow.providers.runtime import onnxruntime
 
@@ -31,7 +31,7 @@ def registered(wheel: Wheel) -> bool:
     return wheel.distribution in _registered
 
 
-def register(wheel: Wheel) -> None:
+def register(facts: Provider, wheel: Wheel) -> None:
     """Register a plug-in's library with ONNX Runtime, unless it is; ProviderError when it cannot be loaded."""
     with _lock:
         if wheel.distribution in _registered:
@@ -43,13 +43,14 @@ def register(wheel: Wheel) -> None:
         except ProviderError:
             raise
         except Exception as error:  # ONNX Runtime's errors share no base class
-            raise ProviderError(f"{wheel.distribution} cannot be loaded: {error}", hint="onnxflow doctor") from error
+            if "already registered" not in str(error):  # by the program that called us
+                raise _unusable(error, facts, wheel) from error
         _registered.add(wheel.distribution)
 
 
 def plugin_devices(facts: Provider, wheel: Wheel) -> list[Any]:
     """The devices that a plug-in offers here, as ONNX Runtime's OrtEpDevice; those that only compile are left out."""
-    register(wheel)
+    register(facts, wheel)
     found = [device for device in onnxruntime().get_ep_devices() if device.ep_name == facts.ep]
     return [device for device in found if dict(device.device.metadata).get("is_virtual") != "1"]
 
@@ -73,3 +74,11 @@ def plugin_device(device: Device, wheel: Wheel) -> Any:
         f"{device}: {wheel.distribution} is installed, and finds no {kind or 'device'} here{there}",
         hint=mended(facts) or f"run on the CPU, or install a driver for the {kind or 'device'}; see onnxflow doctor",
     )
+
+
+def _unusable(error: Exception, facts: Provider, wheel: Wheel) -> ProviderError:
+    """Why the library of a plug-in does not load, as far as it is known."""
+    known = symptom_of(str(error), facts.symptoms)
+    cause = known.cause if known else first_line(error)
+    cure = known.cure if known else mended(facts) or f"pip install --upgrade {wheel.distribution}; see onnxflow doctor"
+    return ProviderError(f"{wheel.distribution} cannot be loaded: {cause}", hint=cure)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import glob
 import json
 from collections import Counter
 from collections.abc import Mapping
@@ -18,6 +20,18 @@ class Profile:
     load_seconds: float = 0.0
     build_seconds: float = 0.0
     shares: Mapping[str, float] = field(default_factory=dict)
+
+
+def profile_files(prefix: str) -> list[Path]:
+    """What ONNX Runtime wrote for a session with this prefix."""
+    return [Path(path) for path in glob.glob(glob.escape(prefix) + "*")]
+
+
+def drop_profile(prefix: str) -> None:
+    """Remove what was written, or is being written, with this prefix."""
+    for path in profile_files(prefix) if prefix else ():
+        with contextlib.suppress(OSError):
+            path.unlink()
 
 
 def read_profile(path: Path) -> Profile:

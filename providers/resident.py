@@ -1,7 +1,8 @@
 """Tensors that stay in a device's own memory between calls, and between the sessions on it (IOBinding).
 
 The conditioning of a picture is the same array in every step and in every sampler that reads it: it is uploaded once.
-An array counts as the same when it is the same object and read-only. What is uploaded is dropped with the array.
+An array counts as the same when it is the same object and nobody can write to it, nor to an array that it is a view of.
+What is uploaded is dropped with the array.
 """
 
 from __future__ import annotations
@@ -39,11 +40,18 @@ class Resident:
         away = {name: info for name, info in places.items() if "cpu" not in info.name.lower()}
         return cls(session, device, away) if away else None
 
-    def run(self, feeds: Mapping[str, NDArray[Any]], outputs: Sequence[str], options: Any) -> list[NDArray[Any]]:
-        """The outputs, in the memory of the CPU."""
+    def run(
+        self,
+        feeds: Mapping[str, NDArray[Any]],
+        given: Mapping[str, Any],
+        outputs: Sequence[str],
+        options: Any,
+    ) -> list[NDArray[Any]]:
+        """The outputs, in the memory of the CPU; ``given`` are the feeds before they were converted to the graph's
+        types."""
         binding = self._session.io_binding()
         for name, array in feeds.items():
-            kept = self._kept(name, array)
+            kept = self._kept(name, array, given[name])
             if kept is None:
                 binding.bind_cpu_input(name, np.ascontiguousarray(array))
             else:
@@ -54,11 +62,11 @@ class Resident:
         found: list[NDArray[Any]] = binding.copy_outputs_to_cpu()
         return found
 
-    def _kept(self, name: str, array: NDArray[Any]) -> Any:
+    def _kept(self, name: str, array: NDArray[Any], given: Any) -> Any:
         """The array in the device's memory; None for one that may change, is small, or is not wanted there."""
-        if array.flags.writeable or array.nbytes < SMALLEST or name not in self._places:
+        if array.nbytes < SMALLEST or name not in self._places or not _constant(given):
             return None
-        key = (self._device, id(array), str(array.dtype))
+        key = (self._device, id(given), str(array.dtype))
         found = _uploaded.get(key)
         if found is None:
             try:
@@ -67,8 +75,19 @@ class Resident:
                 self._places = {}
                 return None
             _uploaded[key] = found
-            weakref.finalize(array, _uploaded.pop, key, None)
+            weakref.finalize(given, _uploaded.pop, key, None)
         return found
+
+
+def _constant(array: Any) -> bool:
+    """Whether nobody can write to an array, nor to one that it is a view of."""
+    while isinstance(array, np.ndarray):
+        if array.flags.writeable:
+            return False
+        if array.base is None:
+            return True
+        array = array.base
+    return False  # memory that is not numpy's
 
 
 def _upload(array: NDArray[Any], place: Any) -> Any:

@@ -5,7 +5,8 @@ onnxflow-core requires none: onnxruntime, onnxruntime-gpu and the other builds i
 
 from __future__ import annotations
 
-from typing import Any
+import os
+from typing import Any, Final
 
 from onnxflow.errors import ProviderError
 
@@ -13,6 +14,12 @@ INSTALL = (
     "pip install onnxflow, or instead of it onnxflow-cuda, onnxflow-directml or onnxflow-openvino "
     "(from the sources: pip install '.[cpu]', '.[cuda]', ...)"
 )
+
+LOG: Final = "ONNXFLOW_ORT_LOG"
+"""Environment variable: what ONNX Runtime logs outside sessions, 0 (everything) to 4 (nothing but its end)."""
+
+_quiet: list[Any] = []
+"""The package whose logger was set."""
 
 
 def onnxruntime() -> Any:
@@ -27,6 +34,11 @@ def onnxruntime() -> Any:
         raise _broken(str(error)) from error
     if not hasattr(module, "InferenceSession"):  # a folder that an uninstalled build left behind
         raise _broken("its files are incomplete")
+    if module not in _quiet:
+        severity = os.environ.get(LOG, "")
+        # What goes wrong is raised, and told by us; its logger would write it to stderr besides.
+        module.set_default_logger_severity(int(severity) if severity in ("0", "1", "2", "3", "4") else 4)
+        _quiet[:] = [module]
     return module
 
 

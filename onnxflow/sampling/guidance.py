@@ -210,7 +210,9 @@ def _stack(contexts: Sequence[Array], batch: int) -> Array:
     """The contexts [n,s,d] as one [len(contexts) * batch, s', d]; repeating all tokens leaves attention unchanged."""
     length = math.lcm(*(context.shape[1] for context in contexts))
     rows = [_repeated(context, batch) for context in contexts]
-    return np.concatenate([np.tile(row, (1, length // row.shape[1], 1)) for row in rows])
+    stacked = np.concatenate([np.tile(row, (1, length // row.shape[1], 1)) for row in rows])
+    stacked.flags.writeable = False  # the same in every step: a device uploads it once
+    return stacked
 
 
 def _rows(arrays: Sequence[Array], batch: int) -> Array:

@@ -10,6 +10,7 @@ from pathlib import Path
 from types import ModuleType
 
 import pytest
+from fake_onnxruntime import Runtime, install
 
 from onnxflow.errors import ProviderError
 from onnxflow.providers.runtime import onnxruntime
@@ -79,3 +80,31 @@ def test_a_run_ends_with_one_error(tmp_path: Path, source: str, words: tuple[str
     assert done.stderr.count("error: ") == 1
     for word in words:
         assert word in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("named", "severity"),
+    [(None, 4), ("", 4), ("0", 0), ("2", 2), ("4", 4), ("5", 4), ("-1", 4), ("all", 4), ("\u0663", 4)],
+)
+def test_its_log_is_silent_unless_it_is_asked_for(
+    monkeypatch: pytest.MonkeyPatch, named: str | None, severity: int
+) -> None:
+    if named is None:
+        monkeypatch.delenv("ONNXFLOW_ORT_LOG", raising=False)
+    else:
+        monkeypatch.setenv("ONNXFLOW_ORT_LOG", named)
+    runtime = install(monkeypatch, Runtime())
+    onnxruntime()
+    onnxruntime()
+    assert runtime.severity == [severity]
+
+
+@pytest.mark.parametrize(("named", "said"), [("4", False), ("1", True)])
+def test_the_installed_one_obeys(named: str, said: bool) -> None:
+    code = "from onnxflow.providers.runtime import onnxruntime; onnxruntime()"
+    code += "; from onnxflow.providers.saturation import saturates; saturates()"
+    done = subprocess.run(
+        [sys.executable, "-P", "-c", code],
+        env={**os.environ, "ONNXFLOW_ORT_LOG": named}, capture_output=True, text=True, check=True, timeout=60,
+    )  # fmt: skip
+    assert bool(done.stderr) == said

@@ -170,3 +170,21 @@ def test_a_guidance_scale_that_is_no_number_is_refused(toy: MakeToy, toy_term: M
             CfgDenoiser(toy(SD), [toy_term(0.3)], [toy_term(0.0)], cfg)
     with pytest.raises(InputError, match="max_batch"):
         CfgDenoiser(toy(SD), [toy_term(0.3)], [toy_term(0.0)], 7.0, max_batch=0)
+
+
+def test_every_step_gives_the_same_array_that_nobody_can_write(toy: MakeToy) -> None:
+    """A device uploads it once (providers/resident.py)."""
+    seen = []
+
+    class Watching:
+        model_sampling = SD
+
+        def __call__(self, x: Array, sigma: np.float32, context: Array, told: Told = NOTHING) -> Array:
+            seen.append(context)
+            return x
+
+    guided = CfgDenoiser(Watching(), terms(POSITIVE["plain_cfg7"], SD), terms(NEGATIVE, SD), 7.0)
+    for sigma in (3.0, 2.0):
+        guided(np.zeros((1, 4, 2, 2), np.float32), np.float32(sigma))
+    assert len(seen) == 2 and seen[0] is seen[1]
+    assert not seen[0].flags.writeable and seen[0].base is None
