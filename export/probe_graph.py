@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from onnx import helper, numpy_helper
 
 CHANNELS, WIDTH, HEADS, BLOCKS, HALVINGS = 4, 64, 2, 3, 2
+LOUD = 2.0
 _PRIME = 2003
 
 
@@ -30,7 +31,8 @@ def probe_model(precision: str) -> onnx.ModelProto:
     values: dict[str, NDArray[np.float64]] = {
         "enter": weight((WIDTH, CHANNELS, 3, 3), CHANNELS * 9, 1),
         "mix": weight((WIDTH, WIDTH, 3, 3), WIDTH * 9, 2),
-        **{name: weight((WIDTH, WIDTH), WIDTH, seed) for seed, name in enumerate(("q", "k", "v", "o"), start=3)},
+        # Scores that differ, and an attention that outweighs what goes around it: a wrong one must show in the answer.
+        **{name: LOUD * weight((WIDTH, WIDTH), WIDTH, seed) for seed, name in enumerate(("q", "k", "v", "o"), start=3)},
         "leave": weight((WIDTH, CHANNELS), WIDTH, 7),
         "one": np.ones(WIDTH),
         "zero": np.zeros(WIDTH),

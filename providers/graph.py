@@ -199,7 +199,7 @@ class SizedGraph:
 
     def __init__(
         self,
-        load: Callable[[Mapping[str, int]], OrtGraph],
+        load: Callable[[Mapping[str, int], CancelToken], OrtGraph],
         inputs: Mapping[str, tuple[Any, ...]],
         outputs: tuple[str, ...],
     ) -> None:
@@ -225,7 +225,7 @@ class SizedGraph:
         try:
             with entry.loading:  # another size runs or loads meanwhile; this one is loaded once
                 if entry.graph is None:
-                    entry.graph = self._load(dict(sizes))
+                    entry.graph = self._load(dict(sizes), cancel)
             self._last = entry.graph
             return entry.graph.run(feeds, cancel)
         finally:

@@ -12,13 +12,15 @@ from onnxflow.providers.device import CPU, Device
 @dataclass(frozen=True, slots=True)
 class Health:
     """What a trial of a device said: whether it computes, and right; if not, what is wrong and what mends it; its speed
-    in GFLOP/s by precision ("fp32", "fp16"), of those that it computed right."""
+    in GFLOP/s by precision ("fp32", "fp16"), of those that it computed right. ``split`` says that it computes attention
+    right only when that is split into its standard nodes, though it has a kernel for it."""
 
     device: Device
     works: bool
     problem: str = ""
     cure: str = ""
     speed: Mapping[str, float] = field(default_factory=dict)
+    split: bool = False
 
 
 class Machine(Protocol):

@@ -72,7 +72,7 @@ def open_session(
     started = time.perf_counter()
     model: str | bytes = str(file)
     try:
-        if not facts.has(FUSED):
+        if target.split or not facts.has(FUSED):
             model = without_fused_attention(file)
             options.add_session_config_entry(_BESIDE, str(file.parent))
         read = time.perf_counter()

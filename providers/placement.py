@@ -58,7 +58,8 @@ class Placement:
     """Where a component runs and in which variant; what was asked for, by whom; ``note`` says why it is not that.
 
     ``fallback`` says that the device may leave nodes to the CPU, and that the CPU may run it all when the device fails;
-    ``retreat`` allows only the latter, for a device that nobody named.
+    ``retreat`` allows only the latter, for a device that nobody named. ``split`` says that the device computes
+    attention right only in its standard nodes.
     """
 
     device: Device
@@ -67,6 +68,7 @@ class Placement:
     note: str = ""
     fallback: bool = False
     retreat: bool = False
+    split: bool = False
 
 
 class PlacedSource(Protocol):
@@ -198,7 +200,7 @@ class Placer:
                 raise ProviderError(problem, where=wish.origin, hint=f"another device, as in {component}=cpu")
             fallen = self._on_cpu(source, component, wanted, asked)
             return Placement(CPU, fallen.variant, asked, problem, True)
-        return Placement(device, variant, asked, fallback=self.fallback)
+        return Placement(device, variant, asked, fallback=self.fallback, split=bool(health and health.split))
 
     def _best(self, source: PlacedSource, component: str, wanted: str | None, asked: str) -> Placement:
         """The fastest device that has a variant it takes and computes right; the CPU unless another one is clearly
@@ -216,7 +218,8 @@ class Placer:
                 continue
             speed = health.speed.get("fp16" if variant == "fp16" else "fp32", 0.0)
             if speed > fastest:
-                best, fastest = Placement(device, variant, asked, fallback=self.fallback, retreat=True), speed
+                best = Placement(device, variant, asked, "", self.fallback, True, health.split)
+                fastest = speed
         return best
 
     def _variant(self, device: Device, source: PlacedSource, component: str, wanted: str | None) -> str | None:

@@ -28,7 +28,7 @@ from onnxflow.providers.wheels import stamp, wheel_of
 LIMIT: Final = 60.0
 """Seconds that a device has to answer. Drivers compile for some seconds when they see a network first."""
 
-VERSION: Final = "1"
+VERSION: Final = "2"
 """Of the trial: a change of its network or its tolerances makes what is remembered void."""
 
 COMMAND: Final = (sys.executable, "-P", "-m", "onnxflow.providers.probe_child")
@@ -124,6 +124,7 @@ class ProbedMachine:
             found = Health(device, False, "its trial gave an answer that cannot be read", "onnxflow doctor")
         if found.works or not (told.get("defect") or "not enough memory" in found.problem):
             kept = {"works": found.works, "problem": found.problem, "cure": found.cure, "speed": dict(found.speed)}
+            kept["split"] = found.split
             remember(_NAME, {_key(device): {**kept, "around": surroundings(), "what": str(device)}})
         return found
 
@@ -207,7 +208,8 @@ def _chosen() -> list[str]:
 
 def _health_in(device: Device, told: Mapping[str, Any]) -> Health:
     speed = {str(name): float(value) for name, value in told.get("speed", {}).items()}
-    return Health(device, bool(told["works"]), str(told.get("problem", "")), str(told.get("cure", "")), speed)
+    problem, cure = str(told.get("problem", "")), str(told.get("cure", ""))
+    return Health(device, bool(told["works"]), problem, cure, speed, bool(told.get("split", False)))
 
 
 def _listing_in(told: Any) -> Listing | None:

@@ -76,6 +76,7 @@ class SessionKey:
     variant: str
     device: Device = CPU
     fallback: bool = False
+    split: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,13 +115,19 @@ def load_graph(source: ModelSource, key: SessionKey, cancel: CancelToken) -> Loa
     name = f"{source.name}: {key.component} ({key.variant}, {key.device})"
     file = source.graph(key.component, key.variant)
     target = Target(
-        key.device, key.variant, key.fallback, compiled_folder(key.device, key.identity, key.component, key.variant)
+        key.device,
+        key.variant,
+        key.fallback,
+        compiled_folder(key.device, key.identity, key.component, key.variant),
+        key.split,
     )
     graph: NamedGraph
     if key.device.fixed:
         header = read_header(file)
         inputs = {name: declared.shape for name, declared in header.inputs.items()}
-        graph = SizedGraph(lambda sizes: OrtGraph(file, name, cancel, target, sizes), inputs, tuple(header.outputs))
+        graph = SizedGraph(
+            lambda sizes, cancel: OrtGraph(file, name, cancel, target, sizes), inputs, tuple(header.outputs)
+        )
     else:
         graph = OrtGraph(file, name, cancel, target)
     return graph if source.interface(key.component) == OWN else translated(graph, key.component, name)
@@ -291,7 +298,7 @@ class _BoundSession:
                 raise
             variants = self._source.variants(self._component)
             variant = placement.variant if placement.variant in CPU.facts.precisions else variants[0]
-            self._take(replace(placement, device=CPU, variant=variant, note=error.message))
+            self._take(replace(placement, device=CPU, variant=variant, note=error.message, split=False))
 
     def run(self, feeds: Feeds) -> dict[str, NDArray[Any]]:
         """All outputs; NumbersError when one holds NaN or infinity, unless fp32 gives numbers and that may be tried."""
@@ -315,7 +322,12 @@ class _BoundSession:
 
     def _take(self, placement: Placement) -> None:
         self._key = SessionKey(
-            self._source.identity, self._component, placement.variant, placement.device, placement.fallback
+            self._source.identity,
+            self._component,
+            placement.variant,
+            placement.device,
+            placement.fallback,
+            placement.split,
         )
         self._entry = self._lease._open(self._source, self._key, placement)
         self._placement = placement

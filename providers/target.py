@@ -10,13 +10,15 @@ from onnxflow.providers.device import CPU, Device
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """A device; the precision of the graph; whether ONNX Runtime may give the CPU what the device does not take; and
-    the folder for what is compiled, None for none."""
+    """A device; the precision of the graph; whether ONNX Runtime may give the CPU what the device does not take; the
+    folder for what is compiled, None for none; and whether attention is split into its standard nodes, as it is anyway
+    for a provider without a kernel for it."""
 
     device: Device = CPU
     precision: str = "fp32"
     fallback: bool = False
     cache: Path | None = None
+    split: bool = False
 
 
 ON_CPU = Target()

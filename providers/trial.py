@@ -22,6 +22,7 @@ from onnxflow.errors import OnnxflowError, ProviderError
 from onnxflow.providers.device import Device
 from onnxflow.providers.failure import first_line
 from onnxflow.providers.graph import OrtGraph
+from onnxflow.providers.opening import FUSED
 from onnxflow.providers.target import Target
 
 ALLOWED: Final[Mapping[str, float]] = {"fp32": 1e-2, "fp16": 3e-2}
@@ -35,6 +36,7 @@ ENOUGH: Final = 0.05
 """Seconds: a call that takes longer says how fast a device is. One of less than 5 GFLOP/s stops at the first size."""
 
 _FILES: Final[Mapping[str, str]] = {"fp32": "float32.onnx", "fp16": "float16.onnx"}
+_WRONG: Final = "it computes wrong in"
 _CALLS, _BUDGET = 8, 0.25  # at most so many timed calls, or so many seconds of them
 _CPU = Device("cpu")
 
@@ -42,21 +44,31 @@ _CPU = Device("cpu")
 @dataclass(frozen=True, slots=True)
 class Trial:
     """What came of it: GFLOP/s by precision where that was computed right, elsewhere what went wrong, as message and
-    hint."""
+    hint; and whether attention had to be split into its standard nodes for that."""
 
     speed: Mapping[str, float] = field(default_factory=dict)
     failed: Mapping[str, tuple[str, str]] = field(default_factory=dict)
+    split: bool = False
 
     def told(self) -> dict[str, Any]:
         """As JSON's types: fp16 failing is no failure of a device that computes in fp32."""
         wrong = next((self.failed[name] for name in _FILES if name in self.failed), None)
         works = not wrong or ("fp32" in self.speed and "fp32" not in self.failed)
         problem, cure = wrong if wrong and not works else ("", "")
-        return {"works": works, "problem": problem, "cure": cure, "speed": dict(self.speed)}
+        return {"works": works, "problem": problem, "cure": cure, "speed": dict(self.speed), "split": self.split}
 
 
 def try_device(device: Device) -> Trial:
-    """The trial of a device, in each precision that the catalog says it takes."""
+    """The trial of a device, in each precision that the catalog says it takes; where it computes wrong with its kernel
+    for attention, once more without."""
+    found = _trial(device, split=False)
+    if not any(message.startswith(_WRONG) for message, _ in found.failed.values()) or not device.facts.has(FUSED):
+        return found
+    again = _trial(device, split=True)
+    return again if len(again.speed) > len(found.speed) else found
+
+
+def _trial(device: Device, split: bool) -> Trial:
     speed: dict[str, float] = {}
     failed: dict[str, tuple[str, str]] = {}
     wanted = [name for name in _FILES if name in device.facts.precisions] or ["fp32"]
@@ -67,13 +79,13 @@ def try_device(device: Device) -> Trial:
         return Trial({}, dict.fromkeys(wanted, (f"the CPU does not compute it either: {error.message}", error.hint)))
     for precision in wanted:
         try:
-            speed[precision] = _tried(device, precision, picture, right)
+            speed[precision] = _tried(device, precision, picture, right, split)
         except OnnxflowError as error:
             message = error.message.removeprefix(f"{device}: ").removeprefix(f"{_named(precision)}: ")
             failed[precision] = (message.removeprefix(f"{device} "), error.hint)
         except Exception as error:  # whatever a driver raises is an answer too
             failed[precision] = (f"{type(error).__name__}: {first_line(error)}", "onnxflow doctor")
-    return Trial(speed, failed)
+    return Trial(speed, failed, split)
 
 
 def operations(batch: int, size: int) -> int:
@@ -95,13 +107,13 @@ def difference(found: NDArray[Any], right: NDArray[Any]) -> float:
     return float(np.linalg.norm(found.astype(np.float64) - exact) / np.linalg.norm(exact))
 
 
-def _tried(device: Device, precision: str, picture: NDArray[Any], right: NDArray[Any]) -> float:
+def _tried(device: Device, precision: str, picture: NDArray[Any], right: NDArray[Any], split: bool) -> float:
     """GFLOP/s in a precision; OnnxflowError when it does not compute, or not right."""
-    graph = _graph(device, precision, SIZES[0])
+    graph = _graph(device, precision, SIZES[0], split)
     error = difference(_call(graph, picture), right)
     if not error <= ALLOWED[precision]:
         raise ProviderError(
-            f"it computes wrong in {precision}: {error:.1e} from the CPU, {ALLOWED[precision]:.0e} is allowed",
+            f"{_WRONG} {precision}: {error:.1e} from the CPU, {ALLOWED[precision]:.0e} is allowed",
             hint="an update of the driver or of the wheel may mend it; until then name another device",
         )
     found = 0.0
@@ -109,7 +121,7 @@ def _tried(device: Device, precision: str, picture: NDArray[Any], right: NDArray
         try:
             if found and _is_fixed(device):
                 graph.close()
-                graph = _graph(device, precision, sizes)
+                graph = _graph(device, precision, sizes, split)
             seconds = _seconds(graph, _picture(*sizes))
         except OnnxflowError:
             if not found:
@@ -137,10 +149,10 @@ def _named(precision: str) -> str:
     return f"the trial in {precision}"
 
 
-def _graph(device: Device, precision: str, sizes: tuple[int, int]) -> OrtGraph:
+def _graph(device: Device, precision: str, sizes: tuple[int, int], split: bool = False) -> OrtGraph:
     fixed = dict(zip(("batch", "height", "width"), (*sizes, sizes[1]), strict=True)) if _is_fixed(device) else None
     file = Path(str(files("onnxflow.assets") / "probe" / _FILES[precision]))
-    return OrtGraph(file, _named(precision), CancelToken(), Target(device), fixed)
+    return OrtGraph(file, _named(precision), CancelToken(), Target(device, precision, split=split), fixed)
 
 
 def _is_fixed(device: Device) -> bool:

@@ -29,10 +29,9 @@ def verify(
     from onnxflow.providers.probe import ProbedMachine
 
     device = parse_device(on)
-    if device != CPU:
-        health = ProbedMachine().health(device)
-        if not health.works:
-            raise ProviderError(f"{device} cannot be used: {health.problem}", where="--on", hint=health.cure)
+    health = ProbedMachine().health(device)
+    if not health.works:
+        raise ProviderError(f"{device} cannot be used: {health.problem}", where="--on", hint=health.cure)
     if not bundle.is_dir():
         raise UsageError(
             f"{bundle} is no folder", hint="name an exported model's folder; `onnxflow models` prints them"
@@ -41,7 +40,7 @@ def verify(
     check_files(model, lambda name: None if quiet else typer.echo(f"reading {name}", err=True))
     wrong = []
     place = "" if device == CPU else f" on {device}"
-    for verdict in verdicts(model, CancelToken(), device):
+    for verdict in verdicts(model, CancelToken(), device, split=health.split):
         line = (
             f"{verdict.component}, {verdict.variant}{place}: {verdict.error:.1e} from PyTorch ({verdict.at_export:.1e} "
             f"at export, allowed {verdict.allowed:.0e})"

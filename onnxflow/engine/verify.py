@@ -59,10 +59,13 @@ def check_files(bundle: Bundle, report: Callable[[str], None] = lambda name: Non
         )
 
 
-def verdicts(bundle: Bundle, cancel: CancelToken, device: Device = CPU) -> Iterator[Verdict]:
+def verdicts(bundle: Bundle, cancel: CancelToken, device: Device = CPU, *, split: bool = False) -> Iterator[Verdict]:
     """Ask every variant of every component that the device takes what PyTorch was asked, one after the other, and
-    remember for placement what came of it. ModelError when a reference is missing or a graph cannot be run;
-    ProviderError for a device that does not work or does not take a graph."""
+    remember for placement what came of it; ``split`` is what a trial of the device said (Health).
+
+    ModelError when a reference is missing or a graph cannot be run; ProviderError for a device that does not work or
+    does not take a graph.
+    """
     for name, component in bundle.manifest.components.items():
         if reference_file(name) not in bundle.manifest.files:
             raise ModelError(
@@ -74,7 +77,7 @@ def verdicts(bundle: Bundle, cancel: CancelToken, device: Device = CPU) -> Itera
         for variant, record in component.variants.items():
             if variant not in device.facts.precisions:
                 continue
-            graph = load_graph(bundle, SessionKey(bundle.identity, name, variant, device), cancel)
+            graph = load_graph(bundle, SessionKey(bundle.identity, name, variant, device, split=split), cancel)
             try:
                 graph.run(reference.inputs, cancel)  # the first call pays for what later ones find prepared
                 started = time.perf_counter()
