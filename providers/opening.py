@@ -16,10 +16,11 @@ from pathlib import Path
 from typing import Any, Final
 
 from onnxflow.cancel import CancelToken
-from onnxflow.errors import Cancelled, OnnxflowError, ProviderError
+from onnxflow.errors import Cancelled, ModelError, OnnxflowError, ProviderError
 from onnxflow.models.decompose import without_fused_attention
 from onnxflow.providers.assignment import RECORD_OPTION, Assignment, assignment_of
 from onnxflow.providers.catalog import title_of
+from onnxflow.providers.context import ask_for_context, context_file, keep_context
 from onnxflow.providers.device import Device
 from onnxflow.providers.failure import loading_error
 from onnxflow.providers.plugin import plugin_device, plugin_of, registered
@@ -58,6 +59,26 @@ def open_session(
     ProviderError when the provider is not there, cannot be used, or left heavy nodes to another one and that was not
     allowed; ModelError for a file that is none; MemoryLimitError; Cancelled.
     """
+    context = context_file(target, sizes or {})
+    if context is not None and context.is_file():
+        try:
+            return _open(context, name, target, cancel, {}, compiled=True)
+        except (ModelError, ProviderError):  # written by another version, or damaged
+            context.unlink(missing_ok=True)
+    return _open(file, name, target, cancel, sizes or {}, context)
+
+
+def _open(
+    file: Path,
+    name: str,
+    target: Target,
+    cancel: CancelToken,
+    sizes: Mapping[str, int],
+    context: Path | None = None,
+    *,
+    compiled: bool = False,
+) -> Opened:
+    """``open_session`` of a graph, whose compiled form goes to ``context``, or of a ``compiled`` one."""
     module = onnxruntime()
     device, facts = target.device, target.device.facts
     options = module.SessionOptions()
@@ -65,14 +86,15 @@ def open_session(
     options.add_session_config_entry(*RECORD_OPTION)
     if saturates():
         options.add_session_config_entry(*EXACT_OPTION)
-    for dimension, size in (sizes or {}).items():
+    part = ask_for_context(options, context) if context is not None else None
+    for dimension, size in sizes.items():
         options.add_free_dimension_override_by_name(dimension, size)
     profile = _profiled(options, facts)
     providers = _providers(options, target)
     started = time.perf_counter()
     model: str | bytes = str(file)
     try:
-        if target.split or not facts.has(FUSED):
+        if not compiled and (target.split or not facts.has(FUSED)):
             model = without_fused_attention(file)
             options.add_session_config_entry(_BESIDE, str(file.parent))
         read = time.perf_counter()
@@ -85,10 +107,14 @@ def open_session(
         # Its frames hold what was made of the session: memory that the next device may need, and the profiler's file.
         traceback.clear_frames(error.__traceback__)
         drop_profile(profile)
+        if part is not None:
+            part.unlink(missing_ok=True)
         if cancel.cancelled:
             raise Cancelled() from None
         raise loading_error(error, name, file, device) from error
     built = time.perf_counter()
+    if part is not None and context is not None:
+        keep_context(part, context)
     assignment = assignment_of(session)
     if not target.fallback:
         try:

@@ -155,7 +155,7 @@ class Sizes:
         self.open: list[int] = []
         self.graph = SizedGraph(self.load, {"x": (1, "n"), "other": ("batch", 4)}, ("y",))
 
-    def load(self, sizes: Mapping[str, int]) -> OrtGraph:
+    def load(self, sizes: Mapping[str, int], cancel: CancelToken) -> OrtGraph:
         self.loaded.append(sizes)
         graph = graph_on(Device("qnn", "npu"), sizes=sizes)
         self.open.append(sizes["n"])
