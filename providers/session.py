@@ -315,8 +315,8 @@ class _BoundSession:
         """Nothing: the lease gives the session back."""
 
     def _computed(self, feeds: Feeds) -> dict[str, NDArray[Any]]:
-        """The outputs, of the CPU when the device fails and that is allowed: one that needs fixed sizes is asked whether
-        it takes the graph by the first call only."""
+        """The outputs, the CPU's when the device fails and that is allowed: a device that needs fixed sizes shows at
+        the first call only whether it takes the graph."""
         try:
             return self._lease._run(self._named, self._entry, feeds)
         except (ProviderError, MemoryLimitError) as error:

@@ -49,7 +49,7 @@ class Preflight:
                 continue
             origins = {name: same.get(place, place) for name, place in step.links}
             if step.call.spec.name in PLACING:  # it hands on what it is given
-                same.update({step.first: origins[name] for name, _ in run_by(step.call.spec)})
+                same[step.first] = next(origins[name] for name, _ in run_by(step.call.spec))
                 continue
             for name, component, wish in places.explicit(step.call):
                 if wish.device not in (None, CPU) and name in origins:
