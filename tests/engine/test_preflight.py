@@ -207,7 +207,7 @@ def test_what_is_in_the_cache_is_not_asked_about(tmp_path: Path) -> None:
     graph["s"][1]["filename_prefix"] = "y"
     runs.run(graph, "unet=cuda:0", cache=cache)
     assert runs.executed == ["SaveImage"]
+    graph["k"][1]["seed"] = 2
     with pytest.raises(ProviderError, match="it was pulled out"):
-        graph["k"][1]["seed"] = 2
         runs.run(graph, "unet=cuda:0", cache=cache)
     assert runs.executed == []
