@@ -1,4 +1,4 @@
-"""Sessions on devices that fail, and networks that give NaN: errors that say where, and what --fallback and --on-nan do."""
+"""Sessions on devices that fail, and networks that give NaN: what is said, and what --fallback and --on-nan do."""
 
 from __future__ import annotations
 
