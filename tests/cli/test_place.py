@@ -1,4 +1,4 @@
-"""`onnxflow run --place`, --fallback and --on-nan as a user runs them: real processes, the embedded model, this machine."""
+"""`onnxflow run --place`, --fallback and --on-nan as a user runs them: real processes and the embedded model."""
 
 from __future__ import annotations
 
@@ -29,8 +29,9 @@ MISSING = [
 def onnxflow(*arguments: object, cwd: Path) -> subprocess.CompletedProcess[str]:
     """A finished run of the program, with nothing remembered from others'."""
     return subprocess.run(
-        [sys.executable, "-P", "-m", "onnxflow", *map(str, arguments)], cwd=cwd,
-        env={**os.environ, "ONNXFLOW_CACHE": str(cwd / "kept")}, capture_output=True, text=True, check=False, timeout=120,
+        [sys.executable, "-P", "-m", "onnxflow", *map(str, arguments)],
+        cwd=cwd, env={**os.environ, "ONNXFLOW_CACHE": str(cwd / "kept")},
+        capture_output=True, text=True, check=False, timeout=120,
     )  # fmt: skip
 
 
