@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -60,6 +61,16 @@ def test_it_computes_what_pytorch_computed(tmp_path: Path, cache: Path) -> None:
     ]
     assert lines[-1] == "all files and graphs are right"
     assert "openvino:cpu" in (cache / "verdicts.json").read_text()
+
+
+def test_a_model_of_which_it_takes_nothing_is_not_called_right(tmp_path: Path, cache: Path) -> None:
+    bundle = Path(shutil.copytree(embedded_folder(), tmp_path / "mine"))
+    document = json.loads((bundle / "onnxflow.json").read_text("utf-8"))
+    for component in document["components"].values():
+        component["variants"] = {"int8": component["variants"].get("int8", component["variants"]["fp32"])}
+    (bundle / "onnxflow.json").write_text(json.dumps(document))
+    done = onnxflow("verify", bundle, "--on", "openvino", "-q", cwd=tmp_path, cache=cache)
+    refused(done, tmp_path, "openvino:cpu takes none of the variants", "it takes fp32, fp16, int8-static")
 
 
 def test_it_draws_the_cpus_picture_and_keeps_what_it_compiled(tmp_path: Path, cache: Path) -> None:
