@@ -29,7 +29,9 @@ def placing_of(
             raise UsageError(f"{flag} {shown(value)} is none of its choices", hint=did_you_mean(value, allowed))
     flags: dict[str, Wish] = {}
     for text in place:
-        flags.update(parse_wishes(text, "--place"))
+        for key, wish in parse_wishes(text, "--place").items():
+            flags.pop(key, None)  # the later one counts, also where both names stand for the same component
+            flags[key] = wish
     written = {key: parse_wish(text, FILE_NAME) for key, text in profile.items()}
     placer = Placer(machine or OnlyCpu(), fallback=fallback == ALLOW)
     return Placing(flags, by_component(written, FILE_NAME), placer, on_nan)

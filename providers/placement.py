@@ -106,8 +106,12 @@ def parse_wish(text: str, origin: str = "") -> Wish:
     """The wish in ``text``; UsageError for a device or a form that there is not."""
     name, mark, variant = text.strip().partition(_VARIANT)
     if mark and not variant:
-        raise UsageError(f"{shown(text)} names no variant after the @", hint="write it as cpu@int8")
-    device = None if name.strip().lower() == AUTO else parse_device(name)
+        raise UsageError(f"{shown(text)} names no variant after the @", where=origin, hint="write it as cpu@int8")
+    try:
+        device = None if name.strip().lower() == AUTO else parse_device(name)
+    except UsageError as error:
+        error.where = origin
+        raise
     return Wish(device, variant or None, origin)
 
 

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 from numpy.typing import NDArray
 
 from onnxflow.cancel import CancelToken
-from onnxflow.errors import NumbersError, ProviderError
+from onnxflow.errors import MemoryLimitError, NumbersError, OnnxflowError, ProviderError
 from onnxflow.models.graph_header import read_header
 from onnxflow.providers.catalog import title_of
 from onnxflow.providers.compiled import compiled_folder
@@ -105,6 +105,9 @@ class SessionUse:
             return str(self.place)
         return " + ".join([str(self.place), *others] if ep in took else others)
 
+
+_UseKey = tuple[SessionKey, str, str]
+"""A session, what was asked for, and why it is not that."""
 
 Loader = Callable[[ModelSource, SessionKey, CancelToken], LoadedGraph]
 
@@ -211,7 +214,7 @@ class SessionLease:
         self.tell: Callable[[str, SessionUse], None] = lambda phase, use: None
         """Called with "loading", "ready" or "first", and what is known of the session then."""
         self._held: dict[SessionKey, _Entry] = {}
-        self._uses: dict[SessionKey, SessionUse] = {}
+        self._uses: dict[_UseKey, SessionUse] = {}
 
     def get(
         self,
@@ -241,32 +244,34 @@ class SessionLease:
         """What each session did for this run, in the order they were opened."""
         return tuple(self._uses.values())
 
-    def _open(self, source: ModelSource, key: SessionKey, placement: Placement) -> _Entry:
-        """The entry of a key, taken once for this run and noted in its report."""
+    def _open(self, source: ModelSource, key: SessionKey, placement: Placement) -> tuple[_Entry, _UseKey]:
+        """The entry of a key, taken once for this run and noted in its report, by what was asked for: what one node
+        wished for is to another one a fallback."""
+        named = (key, placement.asked, placement.note)
         first = SessionUse(source.name, key.component, key.variant, key.device, placement.asked, placement.note)
         if not self._cache.has(key):
             self.tell("loading", first)
         entry, seconds = self._cache._take(source, key, self._cancel, key in self._held)
         self._held[key] = entry
-        use = self._uses.setdefault(key, first)
+        use = self._uses.setdefault(named, first)
         facts = entry.graph.facts if entry.graph is not None else NO_FACTS
-        self._uses[key] = use = replace(use, load_seconds=use.load_seconds + seconds, facts=facts)
+        self._uses[named] = use = replace(use, load_seconds=use.load_seconds + seconds, facts=facts)
         if seconds:
             self.tell("ready", use)
-        return entry
+        return entry, named
 
-    def _run(self, key: SessionKey, entry: _Entry, feeds: Feeds) -> dict[str, NDArray[Any]]:
+    def _run(self, named: _UseKey, entry: _Entry, feeds: Feeds) -> dict[str, NDArray[Any]]:
         graph = entry.graph
         assert graph is not None, "a session was used after it was given back"
         started = time.perf_counter()
         try:
             outputs = graph.run(feeds, self._cancel)
         finally:
-            use = self._uses[key]
+            use = self._uses[named]
             seconds = time.perf_counter() - started
             # What a graph says of itself is complete after its first call.
             facts = graph.facts if not use.calls else use.facts
-            self._uses[key] = use = replace(
+            self._uses[named] = use = replace(
                 use, calls=use.calls + 1, run_seconds=use.run_seconds + seconds, facts=facts
             )
         if use.calls == 1:
@@ -277,7 +282,7 @@ class SessionLease:
 class _BoundSession:
     """A session as one node sees it: stopped by its run's token, counted in its report, its numbers checked."""
 
-    __slots__ = ("_component", "_entry", "_key", "_lease", "_placement", "_source", "_when")
+    __slots__ = ("_component", "_entry", "_key", "_lease", "_named", "_placement", "_source", "_when")
 
     def __init__(
         self, lease: SessionLease, source: ModelSource, component: str, placement: Placement, when: Callable[[], str]
@@ -290,19 +295,14 @@ class _BoundSession:
 
     def open(self) -> None:
         """Load the graph, on the CPU when its device fails and that is allowed."""
-        placement = self._placement
         try:
-            self._take(placement)
-        except ProviderError as error:
-            if placement.device == CPU or not (placement.fallback or placement.retreat):
-                raise
-            variants = self._source.variants(self._component)
-            variant = placement.variant if placement.variant in CPU.facts.precisions else variants[0]
-            self._take(replace(placement, device=CPU, variant=variant, note=error.message, split=False))
+            self._take(self._placement)
+        except (ProviderError, MemoryLimitError) as error:
+            self._fall_back(error)
 
     def run(self, feeds: Feeds) -> dict[str, NDArray[Any]]:
         """All outputs; NumbersError when one holds NaN or infinity, unless fp32 gives numbers and that may be tried."""
-        outputs = self._lease._run(self._key, self._entry, feeds)
+        outputs = self._computed(feeds)
         bad = bad_share(outputs)
         if not bad:
             return outputs
@@ -310,8 +310,9 @@ class _BoundSession:
         if self._lease._on_nan == UPCAST and key.variant != FP32 and FP32 in self._source.variants(self._component):
             device = key.device if FP32 in key.device.facts.precisions else CPU
             note = f"{key.variant} gave NaN or infinity{self._said_when()}: fp32 from there on"
-            self._take(replace(self._placement, device=device, variant=FP32, note=note))
-            outputs = self._lease._run(self._key, self._entry, feeds)
+            self._placement = replace(self._placement, device=device, variant=FP32, note=note)
+            self.open()
+            outputs = self._computed(feeds)
             bad = bad_share(outputs)
             if not bad:
                 return outputs
@@ -319,6 +320,27 @@ class _BoundSession:
 
     def close(self) -> None:
         """Nothing: the lease gives the session back."""
+
+    def _computed(self, feeds: Feeds) -> dict[str, NDArray[Any]]:
+        """The outputs, the CPU's when the device fails and that is allowed: a device that needs fixed sizes shows at
+        the first call only whether it takes the graph."""
+        try:
+            return self._lease._run(self._named, self._entry, feeds)
+        except (ProviderError, MemoryLimitError) as error:
+            self._fall_back(error)
+        return self._lease._run(self._named, self._entry, feeds)
+
+    def _fall_back(self, error: OnnxflowError) -> None:
+        """Load the graph on the CPU; the error itself where that is not allowed, or would not help."""
+        placed = self._placement
+        same_memory = isinstance(error, MemoryLimitError) and not placed.device.facts.memory
+        if placed.device == CPU or same_memory or not (placed.fallback or placed.retreat):
+            raise error
+        slow = placed.variant == "fp16" and FP32 in self._source.variants(self._component)
+        note = "; ".join(part for part in (placed.note, error.message) if part)
+        variant = FP32 if slow else placed.variant
+        self._placement = replace(placed, device=CPU, variant=variant, note=note, split=False)
+        self._take(self._placement)
 
     def _take(self, placement: Placement) -> None:
         self._key = SessionKey(
@@ -329,8 +351,7 @@ class _BoundSession:
             placement.fallback,
             placement.split,
         )
-        self._entry = self._lease._open(self._source, self._key, placement)
-        self._placement = placement
+        self._entry, self._named = self._lease._open(self._source, self._key, placement)
 
     def _said_when(self) -> str:
         when = self._when()

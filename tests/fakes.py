@@ -18,7 +18,9 @@ from onnxflow.nodes.catalog import NodeCatalog
 from onnxflow.nodes.context import Context
 from onnxflow.nodes.spec import NodeResult, node
 from onnxflow.nodes.widgets import Combo, Float, Hidden, Int, String
+from onnxflow.providers.device import CPU, Device, parse_device
 from onnxflow.providers.graph import NO_FACTS, Facts
+from onnxflow.providers.machine import Health
 from onnxflow.providers.session import ModelSource, SessionCache, SessionKey
 from onnxflow.workflow.read import workflow_from_document
 from onnxflow.workflow.workflow import Workflow
@@ -204,3 +206,24 @@ def no_sessions() -> SessionCache:
         raise AssertionError(f"{key.component} was loaded")
 
     return SessionCache(load)
+
+
+class FakeMachine:
+    """A machine with the CPU (100 GFLOP/s) and what is given: a device's speeds by precision, or what is wrong."""
+
+    def __init__(self, **devices: Mapping[str, float] | str) -> None:
+        self.asked: list[str] = []
+        self._found = {CPU: Health(CPU, True, speed={"fp32": 100.0})}
+        for name, told in devices.items():
+            device = parse_device(name.replace("_", ":"))
+            if isinstance(told, str):
+                self._found[device] = Health(device, False, told, f"mend {device}")
+            else:
+                self._found[device] = Health(device, True, speed=told)
+
+    def health(self, device: Device) -> Health:
+        self.asked.append(str(device))
+        return self._found.get(device) or Health(device, False, f"{device} is not installed", f"install {device}")
+
+    def devices(self) -> tuple[Device, ...]:
+        return tuple(self._found)

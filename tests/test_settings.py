@@ -31,6 +31,12 @@ def test_flags_come_before_the_environment_before_the_file(tmp_path: Path) -> No
     assert found.output_dir == tmp_path / "pictures"
 
 
+def test_the_profile_is_a_table_of_components_and_devices(tmp_path: Path) -> None:
+    assert load(tmp_path).place == {}
+    (tmp_path / "onnxflow.toml").write_text('[place]\nunet = "cuda:0"\n"*" = "auto@int8"\n')
+    assert load(tmp_path).place == {"unet": "cuda:0", "*": "auto@int8"}
+
+
 def test_the_users_own_file_counts_when_the_working_folder_has_none(tmp_path: Path) -> None:
     (tmp_path / "config" / "onnxflow").mkdir(parents=True)
     (tmp_path / "config" / "onnxflow" / "onnxflow.toml").write_text('input_dir = "pics"')
@@ -45,6 +51,11 @@ def test_the_users_own_file_counts_when_the_working_folder_has_none(tmp_path: Pa
         ("input_dir = 3", "expected a text"),
         ("models = ['nowhere']", "is no folder"),
         ("= broken", "cannot be read"),
+        ("place = 'cpu'", "expected a table of texts"),
+        ("[place]\nunet = 1", "expected a table of texts"),
+        ("[place]\nunet = {device = 'cpu'}", 'unet = "cuda:0"'),
+        ("[[place]]\nunet = 'cpu'", "expected a table of texts"),
+        ("[places]\nunet = 'cpu'", "did you mean 'place'"),
     ],
 )
 def test_a_file_that_cannot_be_used_is_named(tmp_path: Path, text: str, words: str) -> None:

@@ -39,8 +39,10 @@ def verify(
     model = open_bundle(bundle)
     check_files(model, lambda name: None if quiet else typer.echo(f"reading {name}", err=True))
     wrong = []
+    asked = False
     place = "" if device == CPU else f" on {device}"
     for verdict in verdicts(model, CancelToken(), device, split=health.split):
+        asked = True
         line = (
             f"{verdict.component}, {verdict.variant}{place}: {verdict.error:.1e} from PyTorch ({verdict.at_export:.1e} "
             f"at export, allowed {verdict.allowed:.0e})"
@@ -49,6 +51,12 @@ def verify(
             wrong.append(line)
         elif not quiet:
             typer.echo(line)
+    if not asked:
+        raise ProviderError(
+            f"{device} takes none of the variants of {model.name}: nothing was asked",
+            where="--on",
+            hint=f"it takes {', '.join(device.facts.precisions)}: export the model in one of these",
+        )
     if not wrong and not quiet:
         typer.echo("all files and graphs are right")
     if wrong:

@@ -119,7 +119,8 @@ def execute(plan: Plan, run: Run, outcome: Outcome) -> None:
     values = _Values(plan, run)
     preflight = Preflight(plan, run.places, run.placer, run.sessions)
     shown: dict[int, Result] = {}  # of output nodes, for their twins
-    for position, step in enumerate(plan.steps):
+    for position in preflight.order(plan):
+        step = plan.steps[position]
         if not step.needed:
             continue
         run.cancel.check()

@@ -110,8 +110,10 @@ def places(checked: Checked, workflow: Workflow, placing: Placing) -> Places:
         for kind in gives:
             same = next((links[item.name] for item in inputs if item.type == kind and item.name in links), None)
             came = brought.get((same.node, kind), _NOTHING) if same is not None else _NOTHING
-            file = {**came.file, **_placed(call), **own_file}
-            brought[node_id, kind] = _Inherited(own_flag or came.flag, file)
+            flag = own_flag or came.flag
+            # What this node says of all components counts before what those further away say of one.
+            file = own_file if EVERY in own_file else {**came.file, **_placed(call, known=flag is not None), **own_file}
+            brought[node_id, kind] = _Inherited(flag, file)
         if wishes:
             found[node_id] = wishes
     return Places(found, marks)
@@ -159,20 +161,29 @@ def _said_by(node: Node) -> Wishes:
     if not node.place:
         return _NONE
     origin = f"the workflow's {node.ref}"
-    return by_component(parse_wishes(node.place, origin), origin)
+    try:
+        return by_component(parse_wishes(node.place, origin), origin)
+    except UsageError as error:
+        raise error.at(node.ref) from None
 
 
-def _placed(call: Call) -> Wishes:
-    """What an OnnxPlace node says of the model that goes through it."""
+def _placed(call: Call, *, known: bool) -> Wishes:
+    """What an OnnxPlace node says of the model that goes through it; nothing when it is ``known`` from a flag, and the
+    node's own device comes from a link. UsageError naming the node."""
     if call.spec.name not in PLACING:
         return _NONE
-    device = call.literals.get(DEVICE_INPUT)
     if isinstance(call.node.inputs.get(DEVICE_INPUT), Link):
+        if known:
+            return _NONE
         raise UsageError(
-            f"the device of {call.node.ref} comes from a link, and is not known before the run",
-            hint="type it into the node, or use --place",
+            "the device comes from a link, and is not known before the run",
+            hint=f"type it into the node, or use --place {call.node.id}=DEVICE",
+            node=call.node.ref,
         )
-    wish = parse_wish(str(device), f"the workflow's {call.node.ref}")
+    try:
+        wish = parse_wish(str(call.literals.get(DEVICE_INPUT)), f"the workflow's {call.node.ref}")
+    except UsageError as error:
+        raise error.at(call.node.ref) from None
     return {component: wish for kind in call.spec.outputs for component in COMPONENTS.get(kind.type, ())}
 
 

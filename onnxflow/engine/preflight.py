@@ -9,10 +9,11 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from onnxflow.engine.cache import Result
-from onnxflow.engine.places import Places
+from onnxflow.engine.places import Places, run_by
 from onnxflow.engine.plan import Plan, Step
 from onnxflow.errors import OnnxflowError
 from onnxflow.models.bundle import Bundle
+from onnxflow.nodes.placement import PLACING
 from onnxflow.providers.device import CPU
 from onnxflow.providers.placement import Placer, Wish
 from onnxflow.providers.session import SessionLease
@@ -35,13 +36,37 @@ class Preflight:
         self._waiting: dict[int, list[_Question]] = {}
         if not places.wishes or placer.fallback:
             return
+        same: dict[int, int] = {}  # a value by the place of another one -> the place where it is known first
         for step in plan.steps:
-            if not step.needed or step.cached or step.twin >= 0:
+            if not step.needed:
                 continue
-            origins = dict(step.links)
+            if step.twin >= 0:
+                first = plan.steps[step.twin].first
+                for slot in range(len(step.call.spec.outputs)):
+                    same[step.first + slot] = same.get(first + slot, first + slot)
+                continue
+            if step.cached:
+                continue
+            origins = {name: same.get(place, place) for name, place in step.links}
+            if step.call.spec.name in PLACING:  # it hands on what it is given
+                same[step.first] = next(origins[name] for name, _ in run_by(step.call.spec))
+                continue
             for name, component, wish in places.explicit(step.call):
                 if wish.device not in (None, CPU) and name in origins:
                     self._waiting.setdefault(origins[name], []).append(_Question(step, component, wish))
+
+    def order(self, plan: Plan) -> list[int]:
+        """The positions of the plan's steps in an order to run them: the loaders whose models are asked about first."""
+        positions = range(len(plan.steps))
+        if not self._waiting:
+            return list(positions)
+
+        def asked(position: int) -> bool:
+            step = plan.steps[position]
+            places = range(step.first, step.first + len(step.call.spec.outputs))
+            return not step.links and not self._waiting.keys().isdisjoint(places)
+
+        return sorted(positions, key=lambda position: not asked(position))
 
     def check(self, step: Step, result: Result) -> None:
         """Ask what the step's results answer; ProviderError or MemoryLimitError, naming the node that would run it."""

@@ -29,19 +29,19 @@ def _any_text(disk: Disk, value: object) -> bool:
 Place = Annotated[str, Combo(USUAL, accepts=_any_text)]
 
 
-@node("OnnxPlaceModel", category="onnxflow", display_name="Place Model on Device")
+@node("OnnxPlaceModel", category="onnxflow", display_name="Place Model on Device", runs=())
 def place_model(model: Model, device: Place = "auto") -> Model:
     """The model, run on a device: the nodes behind this one run its network there."""
     return model
 
 
-@node("OnnxPlaceClip", category="onnxflow", display_name="Place CLIP on Device")
+@node("OnnxPlaceClip", category="onnxflow", display_name="Place CLIP on Device", runs=())
 def place_clip(clip: Clip, device: Place = "auto") -> Clip:
     """The text encoder, run on a device."""
     return clip
 
 
-@node("OnnxPlaceVae", category="onnxflow", display_name="Place VAE on Device")
+@node("OnnxPlaceVae", category="onnxflow", display_name="Place VAE on Device", runs=())
 def place_vae(vae: Vae, device: Place = "auto") -> Vae:
     """The image encoder and decoder, run on a device."""
     return vae

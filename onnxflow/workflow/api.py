@@ -55,7 +55,11 @@ def _node(node_id: str, entry: Any) -> Node | Problem:
 def place_in(meta: Mapping[str, Any]) -> Any:
     """What ``_meta`` says of a node's place: ``onnxflow.place``, as an object in an object or as one key."""
     ours = meta.get("onnxflow")
-    return ours.get("place", "") if type(ours) is dict else meta.get("onnxflow.place", "")
+    if ours is None:
+        ours = {}
+    if type(ours) is not dict:
+        return {"onnxflow": ours}  # to be refused as it stands there
+    return ours.get("place", meta.get("onnxflow.place", ""))
 
 
 def parse_input(value: Any) -> Any:

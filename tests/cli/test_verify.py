@@ -77,3 +77,15 @@ def test_a_folder_that_others_wrote_has_nothing_to_compare_with(tmp_path: Path) 
     assert done.returncode == 1 and done.stdout == ""
     assert "an Optimum or Diffusers folder: it stores neither" in done.stderr
     assert "onnxflow export" in done.stderr and "Traceback" not in done.stderr
+
+
+def test_on_a_device_that_there_is_not() -> None:
+    import onnxruntime
+
+    missing = "directml" if "DmlExecutionProvider" not in onnxruntime.get_available_providers() else "coreml"
+    done = verify(embedded_folder(), "--on", missing, "-q")
+    assert (done.returncode, done.stdout) == (3, "")
+    assert "Traceback" not in done.stderr and "  try: " in done.stderr
+    for name, words in (("cudda", "did you mean 'cuda'"), ("cpu:1", "cpu has one device only")):
+        done = verify(embedded_folder(), "--on", name)
+        assert (done.returncode, done.stdout) == (2, "") and words in done.stderr

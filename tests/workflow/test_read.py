@@ -36,6 +36,36 @@ def test_links_values_and_titles() -> None:
     assert (node.id, node.class_type, node.title) == ("7", "A", "Mine")
 
 
+@pytest.mark.parametrize(
+    ("meta", "place"),
+    [
+        ({"onnxflow": {"place": "unet=cuda:0,vae=cpu"}}, "unet=cuda:0,vae=cpu"),
+        ({"onnxflow.place": "cpu"}, "cpu"),
+        ({"onnxflow": {"place": "cpu"}, "onnxflow.place": "cuda"}, "cpu"),
+        ({"onnxflow": {"other": 1}, "onnxflow.place": "cpu"}, "cpu"),
+        ({"onnxflow": {}, "title": "Mine"}, ""),
+        ({"onnxflow": None}, ""),
+        (None, ""),
+        ("cpu", ""),  # as ComfyUI, which looks at none of it
+        ([{"onnxflow": {"place": "cpu"}}], ""),
+    ],
+)
+def test_the_place_that_a_file_gives_a_node(meta: Any, place: str) -> None:
+    assert parse_workflow(json.dumps({"7": {**NODE, "_meta": meta}})).graph.nodes["7"].place == place
+
+
+@pytest.mark.parametrize(
+    "meta",
+    [
+        {"onnxflow": {"place": 0}}, {"onnxflow": {"place": ["cpu"]}}, {"onnxflow": {"place": None}},
+        {"onnxflow": {"place": {"unet": "cpu"}}}, {"onnxflow.place": True}, {"onnxflow": "cpu"}, {"onnxflow": ["cpu"]},
+    ],
+)  # fmt: skip
+def test_a_place_that_is_no_text_is_refused_and_not_passed_over(meta: Any) -> None:
+    (problem,) = refusal(json.dumps({"1": NODE, "7": {**NODE, "_meta": meta}})).problems
+    assert problem.message == "A node's place is not a text" and "'#7'" in problem.details and "place" in problem.hint
+
+
 def test_the_document_is_kept_as_it_was() -> None:
     document = {"1": {**NODE, "_meta": {"title": "é"}, "unknown": 5}}
     assert parse_workflow(json.dumps(document)).document == document

@@ -1,0 +1,90 @@
+"""What ran where, as reports and pictures carry it."""
+
+from __future__ import annotations
+
+import io
+import json
+from typing import Any
+
+from onnxflow.cli.summary import fallen_back, print_details, print_summary
+from onnxflow.engine.plan import Plan
+from onnxflow.engine.record import described, node_shares, record, time_shares
+from onnxflow.engine.report import RunReport
+from onnxflow.providers.device import parse_device
+from onnxflow.providers.graph import Facts
+from onnxflow.providers.session import SessionUse
+
+CUDA_EP, CPU_EP = "CUDAExecutionProvider", "CPUExecutionProvider"
+
+
+def use(
+    device: str = "cuda:0", nodes: dict[str, int] | None = None, *, calls: int = 2, seconds: float = 1.0, **more: Any
+) -> SessionUse:
+    facts = {key: more.pop(key) for key in ("elsewhere", "time_shares", "first_seconds") if key in more}
+    return SessionUse(
+        "mine", "unet", "fp16", parse_device(device), calls=calls, run_seconds=seconds,
+        facts=Facts(nodes or {}, **facts), **more,
+    )  # fmt: skip
+
+
+def printed(*uses: SessionUse) -> tuple[list[str], list[str]]:
+    report = RunReport("id", (), uses, 1.0, {}, Plan((), ()), {})
+    streams = io.StringIO(), io.StringIO()
+    print_summary(report, streams[0])
+    print_details(report, streams[1])
+    return tuple(stream.getvalue().splitlines() for stream in streams)  # type: ignore[return-value]
+
+
+def test_the_device_is_what_ran_and_not_what_was_asked_for() -> None:
+    whole = {CUDA_EP: 90, CPU_EP: 10}
+    assert use(nodes=whole).device == "cuda:0", "the CPU computes sizes"
+    assert use(nodes=whole, elsewhere={"Conv": 3}).device == "cuda:0 + cpu"
+    assert use(nodes={CPU_EP: 100}, elsewhere={"Conv": 40}).device == "cpu"
+    assert use().device == "cuda:0", "nothing is known of its nodes"
+    assert use(nodes={CUDA_EP: 9, "NewExecutionProvider": 1}, elsewhere={"Conv": 1}).device == (
+        "cuda:0 + NewExecutionProvider"
+    )
+
+
+def test_shares_of_nodes_and_of_time() -> None:
+    split = use(nodes={CUDA_EP: 75, CPU_EP: 25}, seconds=3.0, time_shares={CUDA_EP: 0.5, CPU_EP: 0.5})
+    assert node_shares(split) == {"cuda": 0.75, "cpu": 0.25} and node_shares(use()) == {}
+    assert time_shares([split, use("cpu", seconds=1.0)]) == {"cpu": 2.5 / 4, "cuda": 1.5 / 4}
+    assert list(time_shares([split, use("cpu", seconds=1.0)])) == ["cpu", "cuda"], "most first"
+    assert time_shares([]) == {} and time_shares([use(seconds=0.0)]) == {}
+
+
+def test_a_picture_carries_request_and_truth_in_whole_percents() -> None:
+    fallen = use("cpu", {CPU_EP: 3}, asked="cuda:0 (--place)", note="took 3 of 9")
+    split = use(nodes={CUDA_EP: 2, CPU_EP: 1}, seconds=3.0)
+    found = record([fallen, split, use("webgpu", calls=0)])
+    assert [(one["asked"], one["device"], one["nodes"], one.get("note")) for one in found["sessions"]] == [
+        ("cuda:0 (--place)", "cpu", {"cpu": 100}, "took 3 of 9"),
+        ("auto", "cuda:0", {"cuda": 67, "cpu": 33}, None),
+    ]
+    assert found["time"] == {"cuda": 75, "cpu": 25}
+    assert json.loads(json.dumps(found)) == found
+    assert record([]) == {} and record([use(calls=0)]) == {}
+
+
+def test_a_report_has_the_measured_shares_and_what_was_left_to_others() -> None:
+    found = described(
+        use(nodes={CUDA_EP: 2, CPU_EP: 1}, elsewhere={"Conv": 1}, time_shares={CUDA_EP: 2 / 3, CPU_EP: 1 / 3})
+    )
+    assert (found["nodes"], found["elsewhere"]) == ({"cuda": 2, "cpu": 1}, {"Conv": 1})
+    assert found["time"] == {"cuda": 0.6667, "cpu": 0.3333}
+    plain = described(use())
+    assert not {"time", "elsewhere", "note"} & plain.keys() and plain["asked"] == "auto"
+    assert json.loads(json.dumps(found)) == found
+
+
+def test_a_summary_says_in_one_line_what_is_not_as_asked() -> None:
+    fallen = use("cpu", {CPU_EP: 3}, asked="cuda:0 (--place)", note="took\n3 of 9")
+    line = r"unet: asked for cuda:0 (--place), ran in fp16 on cpu: took\n3 of 9"
+    split = use(nodes={CUDA_EP: 3, CPU_EP: 1}, elsewhere={"Conv": 1}, asked="cuda:0")
+    left = "unet: asked for cuda:0, which left 1 Conv to others (nodes: 75% cuda, 25% cpu)"
+    assert (fallen_back(fallen), fallen_back(split), fallen_back(use(asked="cuda:0"))) == (line, left, "")
+    summary, details = printed(fallen, split, use("webgpu", calls=0, seconds=0.0, note="never ran"))
+    assert summary == ["done in 1.0 s  (unet: fp16 on cpu; unet: fp16 on cuda:0 + cpu)", line, left]
+    assert any("asked for cuda:0 (--place)" in text and "load" in text for text in details)
+    assert details[-1] == "  time in networks: 50% cpu, 50% cuda, 0% webgpu"
