@@ -133,7 +133,7 @@ def _providers(options: Any, target: Target) -> dict[str, Any]:
     wheel = plugin_of(facts)
     # ONNX Runtime lists a plug-in that was registered among the providers that it was built with, and makes a session
     # on the CPU for whoever asks for it by that name.
-    if facts.ep in onnxruntime().get_available_providers() and (wheel is None or not registered(wheel)):
+    if facts.ep in onnxruntime().get_available_providers() and not (wheel and registered(facts)):
         if facts.name == "cpu":
             return {"providers": [facts.ep]}
         if facts.name in ("cuda", "tensorrt"):

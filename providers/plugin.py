@@ -26,9 +26,10 @@ def plugin_of(facts: Provider) -> Wheel | None:
     return None
 
 
-def registered(wheel: Wheel) -> bool:
-    """Whether a plug-in's library was registered in this process."""
-    return wheel.distribution in _registered
+def registered(facts: Provider) -> bool:
+    """Whether a plug-in with this provider was registered in this process, by us or by the program that called us:
+    those have devices in ONNX Runtime's list, which a provider inside the wheel has not."""
+    return any(device.ep_name == facts.ep for device in onnxruntime().get_ep_devices())
 
 
 def register(facts: Provider, wheel: Wheel) -> None:

@@ -2,8 +2,8 @@
 
 The denoiser is called as guidance calls it (two samples), the decoder with one; wall and CPU seconds a call are
 medians, every device in a process of its own. "of a run" is what a run of 20 steps spends on placement, on reading
-back what ran where, and on looking for NaN, measured beside the calls themselves. Exit code 1 when that is more than 1 % for a model
-that was named: the embedded one is too quick for a share to say anything.
+back what ran where, and on looking for NaN, measured beside the calls themselves. Exit code 1 when that is more than
+1 % for a model that was named: the embedded one is too quick for a share to say anything.
 """
 
 from __future__ import annotations

@@ -32,7 +32,7 @@ class Fake:
         for module in (offer, plugin):
             monkeypatch.setattr(module, "onnxruntime", lambda: self)
         monkeypatch.setattr(offer, "plugin_of", lambda facts: facts.wheels[-1] if facts.name in plugins else None)
-        monkeypatch.setattr(plugin, "register", lambda wheel: self.registered.append(wheel.distribution))
+        monkeypatch.setattr(plugin, "register", lambda facts, wheel: self.registered.append(wheel.distribution))
 
     def get_available_providers(self) -> list[str]:
         return [*self._inside, "AzureExecutionProvider", "CPUExecutionProvider"]
@@ -101,7 +101,7 @@ def test_a_plug_in_without_a_device_says_why(monkeypatch: pytest.MonkeyPatch) ->
 def test_a_plug_in_that_cannot_be_loaded_says_why(monkeypatch: pytest.MonkeyPatch) -> None:
     Fake(monkeypatch, ["CUDAExecutionProvider"], [], ["webgpu"])
 
-    def refuse(wheel: object) -> None:
+    def refuse(facts: object, wheel: object) -> None:
         raise ProviderError("onnxruntime-ep-webgpu cannot be loaded: API version", hint="onnxflow doctor")
 
     monkeypatch.setattr(plugin, "register", refuse)

@@ -93,4 +93,4 @@ def test_what_is_compiled_has_a_folder_for_each_graph_device_and_driver(tmp_path
 
 def test_who_keeps_what_it_compiled() -> None:
     kept = {p.name for p in PROVIDERS if compiled_folder(parse_device(p.name), "id", "unet", "fp32") is not None}
-    assert kept == {"tensorrt", "coreml", "openvino", "migraphx"}
+    assert kept == {"tensorrt", "coreml", "openvino", "qnn", "migraphx"}

@@ -20,6 +20,7 @@ class FakeGraph:
 
     wrong: ClassVar[dict[str, float]] = {}
     fails: ClassVar[dict[str, Exception]] = {}
+    right_when_split: ClassVar[bool] = False
     too_large: ClassVar[int] = 10**9
     calls: ClassVar[list[tuple[str, tuple[int, ...]]]] = []
 
@@ -27,6 +28,7 @@ class FakeGraph:
         self.device = str(target.device)  # type: ignore[attr-defined]
         self.precision = name.split()[-1]
         self.sizes = sizes
+        self.split = target.split  # type: ignore[attr-defined]
         if self.device != "cpu" and self.precision in self.fails:
             raise self.fails[self.precision]
 
@@ -37,7 +39,8 @@ class FakeGraph:
         self.calls.append((self.precision, picture.shape))
         if picture.size > self.too_large:
             raise MemoryLimitError("not enough memory to run it")
-        return {"y": picture * (1 + self.wrong.get(self.precision, 0.0))}
+        right = self.split and self.right_when_split
+        return {"y": picture * (1 + (0.0 if right else self.wrong.get(self.precision, 0.0)))}
 
     def close(self) -> None:
         pass
@@ -45,7 +48,7 @@ class FakeGraph:
 
 @pytest.fixture(autouse=True)
 def _fake(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name, value in (("wrong", {}), ("fails", {}), ("too_large", 10**9), ("calls", [])):
+    for name, value in (("wrong", {}), ("right_when_split", False), ("fails", {}), ("too_large", 10**9), ("calls", [])):
         monkeypatch.setattr(FakeGraph, name, value)
     monkeypatch.setattr(trial, "OrtGraph", FakeGraph)
 
@@ -70,7 +73,8 @@ def test_a_slow_device_is_timed_with_the_smallest_size_only(monkeypatch: pytest.
 def test_half_precision_that_fails_is_missing_and_nothing_more() -> None:
     FakeGraph.fails = {"fp16": ProviderError("webgpu: no shader-f16", hint="x")}
     found = try_device(WEBGPU)
-    assert found.told() == {"works": True, "problem": "", "cure": "", "speed": {"fp32": found.speed["fp32"]}}
+    speed = {"fp32": found.speed["fp32"]}
+    assert found.told() == {"works": True, "problem": "", "cure": "", "speed": speed, "split": False}
     assert found.failed == {"fp16": ("no shader-f16", "x")}
 
 
@@ -79,6 +83,15 @@ def test_wrong_numbers_are_a_failure() -> None:
     told = try_device(WEBGPU).told()
     assert told["works"] is False and told["cure"]
     assert told["problem"] == "it computes wrong in fp32: 5.0e-01 from the CPU, 1e-02 is allowed"
+
+
+def test_attention_that_a_device_computes_wrong_is_split() -> None:
+    FakeGraph.wrong, FakeGraph.right_when_split = {"fp32": 0.05, "fp16": 0.05}, True
+    told = try_device(WEBGPU).told()
+    assert told["works"] is True and told["split"] is True and set(told["speed"]) == {"fp32", "fp16"}
+    # OpenVINO has no kernel for it: there is nothing to try again.
+    told = try_device(Device("openvino", "cpu")).told()
+    assert told["works"] is False and told["split"] is False
 
 
 def test_the_rounding_of_half_precision_is_right() -> None:
@@ -107,5 +120,6 @@ def test_difference_is_a_share_of_the_norm() -> None:
 
 def test_a_device_of_half_precision_only_is_judged_by_that() -> None:
     assert Trial({"fp16": 1.0}).told()["works"] is True
-    assert Trial({}, {"fp16": ("no", "x")}).told() == {"works": False, "problem": "no", "cure": "x", "speed": {}}
+    told = {"works": False, "problem": "no", "cure": "x", "speed": {}, "split": False}
+    assert Trial({}, {"fp16": ("no", "x")}).told() == told
     assert CPU.facts.name == "cpu"
