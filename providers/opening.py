@@ -27,7 +27,7 @@ from onnxflow.providers.plugin import plugin_device, plugin_of, registered
 from onnxflow.providers.profile import drop_profile
 from onnxflow.providers.provider import FOLDER, Provider
 from onnxflow.providers.runtime import onnxruntime
-from onnxflow.providers.saturation import EXACT_OPTION, saturates
+from onnxflow.providers.saturation import compute_exactly
 from onnxflow.providers.target import Target
 
 _BESIDE: Final = "session.model_external_initializers_file_folder_path"
@@ -84,8 +84,8 @@ def _open(
     options = module.SessionOptions()
     options.log_severity_level = 4  # what goes wrong is raised, and told by us
     options.add_session_config_entry(*RECORD_OPTION)
-    if saturates():
-        options.add_session_config_entry(*EXACT_OPTION)
+    if target.precision.startswith("int8"):
+        compute_exactly(options)
     part = ask_for_context(options, context) if context is not None else None
     for dimension, size in sizes.items():
         options.add_free_dimension_override_by_name(dimension, size)

@@ -270,6 +270,7 @@ def install(monkeypatch: pytest.MonkeyPatch, runtime: Runtime) -> Runtime:
     """Let `import onnxruntime` give the package that ``runtime`` describes."""
     module: Any = ModuleType("onnxruntime")
     module.InferenceSession = type("InferenceSession", (Session,), {"runtime": runtime})
+    module.__version__ = "1.31.1"
     module.SessionOptions, module.RunOptions, module.OrtValue = SessionOptions, RunOptions, OrtValue
     # Measured with 1.31: a plug-in is listed here once it was registered, and asking by that name gives the CPU.
     module.get_available_providers = lambda: [*runtime.compiled_in, *{d.ep_name: 0 for d in runtime.devices()}]

@@ -12,7 +12,7 @@ from fake_onnxruntime import EpDevice, Runtime, install
 
 from onnxflow.cancel import CancelToken
 from onnxflow.models.store import embedded_folder
-from onnxflow.providers import opening, plugin
+from onnxflow.providers import opening, plugin, saturation
 from onnxflow.providers.catalog import PROVIDERS
 from onnxflow.providers.device import CPU, Device
 from onnxflow.providers.opening import Opened, open_session
@@ -104,7 +104,7 @@ def without_plugins(monkeypatch: pytest.MonkeyPatch) -> None:
             if wheel.plugin:
                 monkeypatch.setitem(sys.modules, wheel.module, None)
     monkeypatch.setattr(plugin, "_registered", set())
-    monkeypatch.setattr(opening, "saturates", lambda: False)  # it makes a session of its own
+    monkeypatch.setattr(saturation, "saturates", lambda: False)  # it makes a session of its own
     opening._preload.cache_clear()
 
 

@@ -13,7 +13,7 @@ from fake_providers import GRAPH, Way, every_way, installed, opened, without_plu
 from onnxflow.cancel import CancelToken
 from onnxflow.errors import ProviderError
 from onnxflow.models.decompose import without_fused_attention
-from onnxflow.providers import opening
+from onnxflow.providers import opening, saturation
 from onnxflow.providers.catalog import PROVIDERS, provider_names
 from onnxflow.providers.device import CPU, Device, parse_device
 from onnxflow.providers.opening import open_session
@@ -169,13 +169,14 @@ def test_attention_is_decomposed_for_those_without_a_kernel(monkeypatch: pytest.
 
 
 @pytest.mark.parametrize("wrong", [True, False])
-def test_sizes_and_entries_of_the_session(monkeypatch: pytest.MonkeyPatch, wrong: bool) -> None:
+@pytest.mark.parametrize("precision", ["fp32", "int8", "int8-static"])
+def test_sizes_and_entries_of_the_session(monkeypatch: pytest.MonkeyPatch, wrong: bool, precision: str) -> None:
     runtime = installed(monkeypatch, (CPU, False))
-    monkeypatch.setattr(opening, "saturates", lambda: wrong)
-    open_session(GRAPH, "m", Target(), CancelToken(), {"batch": 2, "height": 64})
+    monkeypatch.setattr(saturation, "saturates", lambda: wrong)
+    open_session(GRAPH, "m", Target(precision=precision), CancelToken(), {"batch": 2, "height": 64})
     options = runtime.sessions[0].options
     assert options.sizes == {"batch": 2, "height": 64}
-    exact = {"session.x64quantprecision": "1"} if wrong else {}
+    exact = {"session.x64quantprecision": "1"} if wrong and precision != "fp32" else {}
     assert options.entries == {"session.record_ep_graph_assignment_info": "1", **exact}
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -10,9 +11,10 @@ import pytest
 
 from onnxflow.cancel import CancelToken
 from onnxflow.models.store import embedded_folder
-from onnxflow.providers import opening
+from onnxflow.providers import saturation
 from onnxflow.providers.graph import OrtGraph
-from onnxflow.providers.saturation import EXACT_OPTION, saturates
+from onnxflow.providers.saturation import EXACT_OPTION, SOUND, compute_exactly, saturates
+from onnxflow.providers.target import Target
 
 
 def has_vnni() -> bool:
@@ -39,12 +41,35 @@ def test_graphs_are_loaded_exactly_where_products_saturate(saturating: bool, mon
             super().add_session_config_entry(key, value)
 
     monkeypatch.setattr(onnxruntime, "SessionOptions", Options)
-    monkeypatch.setattr(opening, "saturates", lambda: saturating)
+    monkeypatch.setattr(saturation, "saturates", lambda: saturating)
     file = embedded_folder() / "text_encoder" / "model.int8.onnx"
-    loaded = OrtGraph(file, "text encoder", CancelToken())
+    loaded = OrtGraph(file, "text encoder", CancelToken(), Target(precision="int8"))
     feeds: dict[str, Any] = {}
     for name, (shape, kind) in loaded._inputs.items():
         feeds[name] = np.ones([size if isinstance(size, int) else 2 for size in shape], kind)
     found = loaded.run(feeds, CancelToken())
     assert all(np.isfinite(values).all() for values in found.values())
     assert (EXACT_OPTION in given) is saturating
+
+
+@pytest.mark.parametrize(("version", "level"), [("1.29.0", "basic"), ("1.30.1", "all"), ("2.0.0", "all")])
+def test_versions_that_lose_their_memory_optimise_less(
+    version: str, level: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    levels = SimpleNamespace(ORT_ENABLE_BASIC="basic")
+    module = SimpleNamespace(__version__=version, GraphOptimizationLevel=levels)
+    monkeypatch.setattr(saturation, "saturates", lambda: True)
+    monkeypatch.setattr(saturation, "onnxruntime", lambda: module)
+    given: list[tuple[str, str]] = []
+    options = SimpleNamespace(
+        graph_optimization_level="all", add_session_config_entry=lambda *entry: given.append(entry)
+    )
+    compute_exactly(options)
+    assert (options.graph_optimization_level, given) == (level, [EXACT_OPTION])
+    assert SOUND == (1, 30)
+
+
+def test_an_int8_unet_loads_where_products_saturate(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(saturation, "saturates", lambda: True)
+    file = embedded_folder() / "unet" / "model.int8.onnx"
+    OrtGraph(file, "unet", CancelToken(), Target(precision="int8")).close()
