@@ -95,4 +95,5 @@ WEBGPU: Final = Provider(
         "/System/Library/CoreServices/SystemVersion.plist",
         "C:/Windows/System32/vulkan-1.dll",
     ),
+    ran="Vulkan in software (SwiftShader)",
 )
