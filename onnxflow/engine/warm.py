@@ -6,7 +6,7 @@ What a provider compiles is kept on disk for the size that is asked for; the dri
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
 
@@ -19,7 +19,6 @@ from onnxflow.models.bundle import Bundle
 from onnxflow.models.foreign import NAMED
 from onnxflow.models.manifest import OWN
 from onnxflow.providers.graph import Facts
-from onnxflow.providers.numbers import bad_share
 from onnxflow.providers.placement import Placement
 from onnxflow.providers.session import SessionCache
 from onnxflow.values import Feeds
@@ -30,22 +29,20 @@ TOKENS: Final = 77
 
 @dataclass(frozen=True, slots=True)
 class Warmed:
-    """One network: where it runs, what the graph says of itself, the seconds of a second call, and the outputs that
-    were no numbers."""
+    """One network: where it runs, what the graph says of itself, and the seconds of a second call."""
 
     component: str
     placement: Placement
     device: str
     facts: Facts
     next_seconds: float
-    bad: Mapping[str, float]
 
 
 def warm(
     bundle: Bundle, placing: Placing, width: int, height: int, batch: int, cancel: CancelToken
 ) -> Iterator[Warmed]:
     """Every network of a model for pictures of ``width`` x ``height``, ``batch`` at a time, one after the other;
-    ProviderError, ModelError, MemoryLimitError or Cancelled."""
+    ProviderError, ModelError, NumbersError, MemoryLimitError or Cancelled."""
     for component, record in bundle.manifest.components.items():
         if record.interface != OWN:
             raise ModelError(
@@ -62,10 +59,10 @@ def warm(
         feeds = feeds_of(bundle, component, width, height, batch)
         session.run(feeds)
         started = time.perf_counter()
-        outputs = session.run(feeds)
+        session.run(feeds)
         seconds = time.perf_counter() - started
         use = lease.uses()[-1]
-        yield Warmed(component, placement, use.device, use.facts, seconds, bad_share(outputs))
+        yield Warmed(component, placement, use.device, use.facts, seconds)
         lease.release(bundle.identity, (component,))
 
 
