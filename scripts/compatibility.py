@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 
 from onnxflow.nodes.catalog import builtin_catalog
+from onnxflow.nodes.placement import PLACING
 from onnxflow.sampling import SAMPLER_NAMES, SAMPLERS, SCHEDULES
 
 TIERS = Path(__file__).parent.parent / "tests" / "goldens" / "node_tiers.json"
@@ -44,6 +45,8 @@ def page() -> str:
     lines += ["", "## Formats", ""]
     lines.append("ComfyUI's API format (Export (API) in the editor) runs. The editor's own format is refused with that")
     lines.append("advice.")
+    ours = _code(name for name in catalog if name in PLACING)
+    lines += ["", "## Our own", "", f"Nodes that ComfyUI has not: {ours}, which say what runs where (providers.md)."]
     for tier, names in tiers.items():
         present = [name for name in names if name in catalog]
         absent = [name for name in names if name not in catalog]

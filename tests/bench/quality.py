@@ -5,6 +5,8 @@ Pictures are drawn by the program itself, one prompt at a time. The fp32 weights
 their counts, drawn by the same code when the model was made, lie in tests/goldens (tiny_fp32.png, tiny_fp32.json) and
 are written by `--write-reference NAME --models DIR`. Exit code 1 when a required bound is missed.
 
+With `--place '*=openvino'` (as in `onnxflow run`) another device draws, only the variant that suits it.
+
 The prompts are others than those that the training's own report asks for (EXAM): the recipe was chosen by the latter.
 """
 
@@ -29,6 +31,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from onnxflow.engine.cache import ResultCache
+from onnxflow.engine.places import Placing
 from onnxflow.engine.run import run_workflow
 from onnxflow.export.tiny_model.config import Recipe, read_recipe
 from onnxflow.export.tiny_model.prompts import held_out_landscapes, held_out_prompts
@@ -37,6 +40,8 @@ from onnxflow.graph.graph import Link, Node
 from onnxflow.models.disk import Disk, Folders
 from onnxflow.models.store import ModelStore
 from onnxflow.nodes.catalog import builtin_catalog
+from onnxflow.placing import placing_of
+from onnxflow.providers.probe import ProbedMachine
 from onnxflow.providers.session import SessionCache
 from onnxflow.workflow.overrides import apply_overrides, override
 from onnxflow.workflow.read import read_workflow
@@ -70,7 +75,8 @@ class Drawn:
 class Draughtsman:
     """Draws prompts with one model through workflows/txt2img.json."""
 
-    def __init__(self, model: str, roots: tuple[Path, ...], folder: Path) -> None:
+    def __init__(self, model: str, roots: tuple[Path, ...], folder: Path, placing: Placing | None) -> None:
+        self._placing = placing
         self._workflow = read_workflow(str(ROOT / "workflows" / "txt2img.json"))
         self._model = model
         self._catalog = builtin_catalog()
@@ -96,6 +102,7 @@ class Draughtsman:
             cache=self._cache,
             metadata=False,
             volatile=frozenset(changed.graph.nodes) - lasting,
+            placing=self._placing,
         )
         picture: NDArray[np.uint8] = report.images[0]
         return picture
@@ -118,13 +125,13 @@ class Draughtsman:
 
 
 @contextmanager
-def draughtsman(model: str, roots: tuple[Path, ...]) -> Iterator[Draughtsman]:
+def draughtsman(model: str, roots: tuple[Path, ...], placing: Placing | None = None) -> Iterator[Draughtsman]:
     """One whose files go to a folder that is removed."""
     with tempfile.TemporaryDirectory() as folder:
-        yield Draughtsman(model, roots, Path(folder))
+        yield Draughtsman(model, roots, Path(folder), placing)
 
 
-def draw_all(recipe: Recipe, model: str, roots: tuple[Path, ...], label: str) -> Drawn:
+def draw_all(recipe: Recipe, model: str, roots: tuple[Path, ...], label: str, placing: Placing | None = None) -> Drawn:
     """Draw and judge every prompt; the seed of a picture is its number."""
     asked: dict[str, list[tuple[Any, str]]] = {
         "one object": list(held_out_prompts(recipe, PROMPTS, 0.0, EXAM)),
@@ -132,7 +139,7 @@ def draw_all(recipe: Recipe, model: str, roots: tuple[Path, ...], label: str) ->
         "landscapes": list(held_out_landscapes(recipe, LANDSCAPES, EXAM)),
     }
     pictures, shares = {}, {}
-    with draughtsman(model, roots) as drawer:
+    with draughtsman(model, roots, placing) as drawer:
         for kind, prompts in asked.items():
             started = time.perf_counter()
             drawn = np.stack([drawer.draw(prompt, seed) for seed, (_, prompt) in enumerate(prompts)])
@@ -186,7 +193,10 @@ def main(arguments: list[str]) -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--models", type=Path, action="append", default=[], help="folder with checkpoints/ below it")
     parser.add_argument("--write-reference", metavar="NAME", help="the fp32 model whose pictures become the reference")
+    parser.add_argument("--place", action="append", default=[], metavar="WHAT=DEVICE,...", help="what runs where")
     options = parser.parse_args(arguments)
+    placing = placing_of(options.place, {}, machine=ProbedMachine()) if options.place else None
+    shipped = {"fp16": SHIPPED["fp16"]} if placing else SHIPPED
     recipe, roots = read_recipe(), tuple(options.models)
     if options.write_reference:
         write_reference(recipe, options.write_reference, roots)
@@ -202,9 +212,10 @@ def main(arguments: list[str]) -> int:
     print(
         f"{platform.platform()}, Python {platform.python_version()}, onnxruntime {onnxruntime.__version__}, "
         f"{os.cpu_count()} cores; {settings}; seed = number of the prompt"
+        + (f"; --place {' '.join(options.place)}" if placing else "")
     )
-    for precision, name in SHIPPED.items():
-        drawn = draw_all(recipe, name, roots, precision)
+    for precision, name in shipped.items():
+        drawn = draw_all(recipe, name, roots, precision, placing)
         shares[precision] = drawn.shares
         away = np.abs(drawn.compared().astype(np.int16) - reference)
         mean, farthest = float(away.mean()), float(np.quantile(away, 0.99))

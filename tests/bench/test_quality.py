@@ -36,7 +36,7 @@ def test_the_reference_is_read_as_it_was_written(
     quality: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     made = drawn(quality)
-    monkeypatch.setattr(quality, "draw_all", lambda recipe, model, roots, label: made)
+    monkeypatch.setattr(quality, "draw_all", lambda recipe, model, roots, label, placing=None: made)
     quality.write_reference(read_recipe(), "reference", ())
     assert sorted(path.name for path in tmp_path.iterdir()) == ["tiny_fp32.json", "tiny_fp32.png"]
     pictures, shares = quality.read_reference()
