@@ -6,30 +6,33 @@ compiled inside, and is moved to its name when it is whole.
 
 from __future__ import annotations
 
+import contextlib
 import os
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
-from onnxflow.providers.cache_folder import digest
 from onnxflow.providers.target import Target
 
+LARGEST: Final = 1_500_000_000
+"""Bytes of weights: the model that holds what was compiled is one message of protocol buffers, of 2 GB at most."""
 
-def context_file(target: Target, sizes: Mapping[str, int]) -> Path | None:
-    """Where the compiled model of a target in these sizes is kept; None where nothing is kept so."""
+
+def context_file(target: Target, graph: Path) -> Path | None:
+    """Where the compiled model of a graph is kept, in the target's folder; None where nothing is kept so."""
     facts = target.device.facts
     if target.cache is None or facts.cache or not facts.context:
         return None
-    return target.cache / f"{digest(repr(sorted(sizes.items())))}.onnx"
+    weights = graph.with_suffix(".bin")
+    bytes_ = sum(path.stat().st_size for path in (graph, weights) if path.is_file())
+    return target.cache / "context.onnx" if bytes_ <= LARGEST else None
 
 
 def ask_for_context(options: Any, file: Path) -> Path | None:
     """Let ONNX Runtime write the compiled model beside ``file``, under the name that is given back; None where the
     folder cannot be written."""
-    part = file.with_name(f".{file.stem}.{os.getpid()}.part.onnx")
+    part = file.with_name(f".{file.stem}.{os.urandom(8).hex()}.part.onnx")
     try:
         part.parent.mkdir(parents=True, exist_ok=True)
-        part.unlink(missing_ok=True)
     except OSError:
         return None
     options.add_session_config_entry("ep.context_enable", "1")
@@ -43,4 +46,10 @@ def keep_context(part: Path, file: Path) -> None:
     try:
         part.replace(file)
     except OSError:
-        part.unlink(missing_ok=True)
+        drop(part)
+
+
+def drop(file: Path) -> None:
+    """Remove a file, if it is there and nobody has it open."""
+    with contextlib.suppress(OSError):
+        file.unlink(missing_ok=True)

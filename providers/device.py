@@ -39,6 +39,11 @@ class Device:
         return {**self.options, **self.facts.variants.get(precision, {})}
 
     @property
+    def own_memory(self) -> bool:
+        """Whether it computes in a memory that is not the CPU's, or not counted as free there."""
+        return self.facts.memory or self.unit in ("gpu", "npu")
+
+    @property
     def fixed(self) -> bool:
         """Whether it needs sizes fixed when a graph is loaded."""
         return self.facts.fixes(self.unit)

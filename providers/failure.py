@@ -139,8 +139,7 @@ def _memory(message: str, text: str, device: Device, where: str = "") -> MemoryL
     """What was asked for and what was free, as far as that is known, and what to try."""
     asked = _ASKED.search(text)
     parts = [f"it asked for {size(int(asked[1]))}"] if asked else []
-    elsewhere = device.facts.memory or device.unit in ("gpu", "npu")
-    free = None if elsewhere else free_memory()
+    free = None if device.own_memory else free_memory()
     if free is not None:
         parts.append(f"{size(free.available)} are free")
     told = f" ({', '.join(parts)})" if parts else ""

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from onnxflow.cancel import CancelToken
 from onnxflow.errors import ModelError, ProviderError
-from onnxflow.providers.graph import LoadedGraph
+from onnxflow.providers.graph import Facts, LoadedGraph
 
 if TYPE_CHECKING:
     from onnxflow.values import Feeds
@@ -70,6 +70,16 @@ class _Translated:
     def run(self, feeds: Feeds, cancel: CancelToken) -> Outputs:
         found = self._graph.run(self._feeds(feeds), cancel)
         return self._outputs({name: _widened(value) for name, value in found.items()})
+
+    @property
+    def facts(self) -> Facts:
+        return self._graph.facts
+
+    def ready(self, feeds: Feeds) -> bool:
+        return self._graph.ready(self._feeds(feeds))
+
+    def prepare(self, feeds: Feeds, cancel: CancelToken) -> None:
+        self._graph.prepare(self._feeds(feeds), cancel)
 
     def close(self) -> None:
         self._graph.close()

@@ -9,7 +9,7 @@ import weakref
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, Protocol
+from typing import TYPE_CHECKING, Any, Final, Protocol, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,11 +21,13 @@ from onnxflow.providers.failure import running_error
 from onnxflow.providers.opening import Opened, open_session
 from onnxflow.providers.profile import drop_profile, profile_files, read_profile
 from onnxflow.providers.resident import Resident
-from onnxflow.providers.runtime import onnxruntime
+from onnxflow.providers.runtime import log_severity, onnxruntime
 from onnxflow.providers.target import ON_CPU, Target
 
 if TYPE_CHECKING:
     from onnxflow.values import Feeds
+
+_T = TypeVar("_T")
 
 MOST_SIZES: Final = 2
 """How many sizes of one graph stay open on a device that needs fixed ones."""
@@ -54,6 +56,14 @@ class LoadedGraph(Protocol):
     @property
     def facts(self) -> Facts:
         """Where it runs, and what it took to get there."""
+        ...
+
+    def ready(self, feeds: Feeds) -> bool:
+        """Whether a run with these feeds loads nothing first."""
+        ...
+
+    def prepare(self, feeds: Feeds, cancel: CancelToken) -> None:
+        """Load what a run with these feeds would load first; the errors of loading."""
         ...
 
     def run(self, feeds: Feeds, cancel: CancelToken) -> dict[str, NDArray[Any]]:
@@ -109,12 +119,19 @@ class OrtGraph:
         elsewhere = self._assignment.elsewhere(self._device.facts.ep)
         return Facts(self._assignment.nodes, elsewhere, *self._seconds, self._first_seconds, self._shares)
 
+    def ready(self, feeds: Feeds) -> bool:
+        """It is loaded."""
+        return True
+
+    def prepare(self, feeds: Feeds, cancel: CancelToken) -> None:
+        """It is loaded."""
+
     def run(self, feeds: Feeds, cancel: CancelToken) -> dict[str, NDArray[Any]]:
         """All outputs by name; MemoryLimitError, ProviderError, ModelError, InputError or Cancelled."""
         cancel.check()
         typed = self._typed(feeds)
         options = onnxruntime().RunOptions()
-        options.log_severity_level = 4
+        options.log_severity_level = log_severity()
         started = time.perf_counter()
         try:
             with cancel.calling(_terminator(options)):
@@ -174,7 +191,10 @@ class OrtGraph:
                 not isinstance(size, int) or size == given for size, given in zip(shape, array.shape, strict=True)
             )
             if not fits:
-                raise InputError(f"{self._name} takes {name} of shape {shape}, it was given {list(array.shape)}")
+                raise InputError(
+                    f"{self._name} takes {name} of shape {shape}, it was given {list(array.shape)}",
+                    hint="connect nodes of one and the same model, or export the model again",
+                )
             typed[name] = array
         return typed
 
@@ -215,8 +235,22 @@ class SizedGraph:
         """Those of the size that ran last."""
         return self._last.facts if self._last is not None else NO_FACTS
 
+    def ready(self, feeds: Feeds) -> bool:
+        """Whether the size of these feeds is loaded."""
+        with self._lock:
+            entry = self._open.get(self._sizes(feeds))
+            return entry is not None and entry.graph is not None
+
+    def prepare(self, feeds: Feeds, cancel: CancelToken) -> None:
+        """Load the size of these feeds; the errors of loading."""
+        self._with(feeds, cancel, lambda graph: None)
+
     def run(self, feeds: Feeds, cancel: CancelToken) -> dict[str, NDArray[Any]]:
         """All outputs by name; the errors of loading and of running."""
+        return self._with(feeds, cancel, lambda graph: graph.run(feeds, cancel))
+
+    def _with(self, feeds: Feeds, cancel: CancelToken, use: Callable[[OrtGraph], _T]) -> _T:
+        """What ``use`` makes of the graph of the feeds' size, which nobody closes meanwhile."""
         sizes = self._sizes(feeds)
         with self._lock:
             entry = self._open[sizes] = self._open.pop(sizes, None) or _Size()
@@ -227,7 +261,7 @@ class SizedGraph:
                 if entry.graph is None:
                     entry.graph = self._load(dict(sizes), cancel)
             self._last = entry.graph
-            return entry.graph.run(feeds, cancel)
+            return use(entry.graph)
         finally:
             with self._lock:
                 entry.users -= 1

@@ -10,23 +10,25 @@ import tempfile
 import time
 import traceback
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, Final
 
 from onnxflow.cancel import CancelToken
 from onnxflow.errors import Cancelled, ModelError, OnnxflowError, ProviderError
-from onnxflow.models.decompose import without_fused_attention
+from onnxflow.models.decompose import AttentionError, without_fused_attention
 from onnxflow.providers.assignment import RECORD_OPTION, Assignment, assignment_of
+from onnxflow.providers.cache_folder import digest
 from onnxflow.providers.catalog import title_of
-from onnxflow.providers.context import ask_for_context, context_file, keep_context
+from onnxflow.providers.context import ask_for_context, context_file, drop, keep_context
 from onnxflow.providers.device import Device
 from onnxflow.providers.failure import loading_error
+from onnxflow.providers.openvino import plugin_options
 from onnxflow.providers.plugin import plugin_device, plugin_of, registered
 from onnxflow.providers.profile import drop_profile
 from onnxflow.providers.provider import FOLDER, Provider
-from onnxflow.providers.runtime import onnxruntime
+from onnxflow.providers.runtime import log_severity, onnxruntime
 from onnxflow.providers.saturation import compute_exactly
 from onnxflow.providers.target import Target
 
@@ -59,12 +61,15 @@ def open_session(
     ProviderError when the provider is not there, cannot be used, or left heavy nodes to another one and that was not
     allowed; ModelError for a file that is none; MemoryLimitError; Cancelled.
     """
-    context = context_file(target, sizes or {})
+    if target.device.fixed and target.cache is not None:
+        # TensorRT and CoreML tell what they keep by the graph's name, not by its sizes.
+        target = replace(target, cache=target.cache / digest(repr(sorted((sizes or {}).items()))))
+    context = context_file(target, file)
     if context is not None and context.is_file():
         try:
             return _open(context, name, target, cancel, {}, compiled=True)
         except (ModelError, ProviderError):  # written by another version, or damaged
-            context.unlink(missing_ok=True)
+            drop(context)
     return _open(file, name, target, cancel, sizes or {}, context)
 
 
@@ -82,7 +87,7 @@ def _open(
     module = onnxruntime()
     device, facts = target.device, target.device.facts
     options = module.SessionOptions()
-    options.log_severity_level = 4  # what goes wrong is raised, and told by us
+    options.log_severity_level = log_severity()
     options.add_session_config_entry(*RECORD_OPTION)
     if target.precision.startswith("int8"):
         compute_exactly(options)
@@ -101,6 +106,12 @@ def _open(
         with cancel.calling(lambda: options.set_load_cancellation_flag(True)):
             # enable_fallback: or the wrapper prints an error, and makes a session on the CPU instead.
             session = module.InferenceSession(model, sess_options=options, enable_fallback=0, **providers)
+    except AttentionError as error:
+        raise ProviderError(
+            f"{name}: {device} has no kernel for this model's attention: {error.message}",
+            where=str(file),
+            hint="place it on the cpu, or export the model again with 'onnxflow export'",
+        ) from error
     except OnnxflowError:
         raise
     except Exception as error:  # ONNX Runtime's errors share no base class
@@ -108,13 +119,11 @@ def _open(
         traceback.clear_frames(error.__traceback__)
         drop_profile(profile)
         if part is not None:
-            part.unlink(missing_ok=True)
+            drop(part)
         if cancel.cancelled:
             raise Cancelled() from None
         raise loading_error(error, name, file, device) from error
     built = time.perf_counter()
-    if part is not None and context is not None:
-        keep_context(part, context)
     assignment = assignment_of(session)
     if not target.fallback:
         try:
@@ -122,7 +131,11 @@ def _open(
         except ProviderError:
             del session  # or the error's frames hold it while another device loads the graph
             drop_profile(profile)
+            if part is not None:
+                drop(part)
             raise
+    if part is not None and context is not None:
+        keep_context(part, context)
     return Opened(session, assignment, read - started, built - read, profile)
 
 
@@ -142,6 +155,8 @@ def _providers(options: Any, target: Target) -> dict[str, Any]:
     if wheel is None:
         raise not_installed(device)
     chosen.pop(facts.unit_option, None)  # the device says it
+    if facts.name == "openvino":
+        chosen = plugin_options(chosen, device.unit)
     options.add_provider_for_devices([plugin_device(device, wheel)], chosen)
     return {}
 

@@ -8,6 +8,8 @@ other keys it takes some by ``load_config`` only, and says so.
 
 from __future__ import annotations
 
+import json
+from collections.abc import Mapping
 from typing import Final
 
 from onnxflow.providers.operators import COMMON
@@ -96,3 +98,15 @@ OPENVINO: Final = Provider(
     ),
     ran="x86-64 (AMD EPYC), CPU only",
 )
+
+_CONFIG: Final = {"precision": "INFERENCE_PRECISION_HINT", "cache_dir": "CACHE_DIR"}
+
+
+def plugin_options(options: Mapping[str, str], unit: str) -> dict[str, str]:
+    """The same options as the plug-in takes them: those of OpenVINO itself as JSON for the unit, in ``load_config``. It
+    ignores the names of the build (1.8.1 says so)."""
+    told = {
+        _CONFIG[name]: "f32" if value == "ACCURACY" else value for name, value in options.items() if name in _CONFIG
+    }
+    others = {name: value for name, value in options.items() if name not in _CONFIG}
+    return {**others, "load_config": json.dumps({unit.upper(): told})} if told else others

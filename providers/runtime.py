@@ -16,7 +16,7 @@ INSTALL = (
 )
 
 LOG: Final = "ONNXFLOW_ORT_LOG"
-"""Environment variable: what ONNX Runtime logs outside sessions, 0 (everything) to 4 (nothing but its end)."""
+"""Environment variable: what ONNX Runtime logs, 0 (everything) to 4 (nothing but its end)."""
 
 _quiet: list[Any] = []
 """The package whose logger was set."""
@@ -35,11 +35,16 @@ def onnxruntime() -> Any:
     if not hasattr(module, "InferenceSession"):  # a folder that an uninstalled build left behind
         raise _broken("its files are incomplete")
     if module not in _quiet:
-        severity = os.environ.get(LOG, "")
-        # What goes wrong is raised, and told by us; its logger would write it to stderr besides.
-        module.set_default_logger_severity(int(severity) if severity in ("0", "1", "2", "3", "4") else 4)
+        module.set_default_logger_severity(log_severity())
         _quiet[:] = [module]
     return module
+
+
+def log_severity() -> int:
+    """What ONNX Runtime shall log: nothing, unless the user says otherwise. What goes wrong is raised, and told by us;
+    its loggers would write it to stderr besides."""
+    severity = os.environ.get(LOG, "")
+    return int(severity) if severity in ("0", "1", "2", "3", "4") else 4
 
 
 def _broken(message: str) -> ProviderError:

@@ -9,105 +9,47 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, replace
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, Protocol
+from collections.abc import Callable, Iterable
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
 
 from numpy.typing import NDArray
 
 from onnxflow.cancel import CancelToken
-from onnxflow.errors import MemoryLimitError, NumbersError, OnnxflowError, ProviderError
 from onnxflow.models.graph_header import read_header
-from onnxflow.providers.catalog import title_of
 from onnxflow.providers.compiled import compiled_folder
-from onnxflow.providers.device import CPU, Device
+from onnxflow.providers.component_session import ComponentSession
 from onnxflow.providers.foreign import NamedGraph, translated
-from onnxflow.providers.graph import NO_FACTS, Facts, LoadedGraph, OrtGraph, SizedGraph
-from onnxflow.providers.numbers import bad_share
+from onnxflow.providers.graph import NO_FACTS, LoadedGraph, OrtGraph, SizedGraph
 from onnxflow.providers.placement import Placement
+from onnxflow.providers.session_key import (
+    FAIL,
+    ON_NAN,
+    OWN,
+    UPCAST,
+    ModelSource,
+    SessionKey,
+    SessionUse,
+    UseKey,
+)
 from onnxflow.providers.target import Target
 
 if TYPE_CHECKING:
     from onnxflow.values import Feeds, Session
 
-OWN: Final = "onnxflow"
-"""The interface of graphs that need no translation."""
-
-FP32: Final = "fp32"
-FAIL: Final = "error"
-UPCAST: Final = "upcast"
-ON_NAN: Final = (FAIL, UPCAST)
-"""What to do about NaN and infinity: say so and end, or compute that component again in fp32 from there on."""
-
-
-class ModelSource(Protocol):
-    """What a session is loaded from."""
-
-    @property
-    def identity(self) -> str:
-        """The same for the same weights."""
-        ...
-
-    @property
-    def name(self) -> str:
-        """For messages."""
-        ...
-
-    def graph(self, component: str, variant: str) -> Path:
-        """The ONNX file of a component."""
-        ...
-
-    def interface(self, component: str) -> str:
-        """Whose names the component's graph has: OWN for the component contract's."""
-        ...
-
-    def variants(self, component: str) -> tuple[str, ...]:
-        """The variants a component has, the default first."""
-        ...
-
-
-@dataclass(frozen=True, slots=True)
-class SessionKey:
-    """What makes two sessions the same."""
-
-    identity: str
-    component: str
-    variant: str
-    device: Device = CPU
-    fallback: bool = False
-    split: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class SessionUse:
-    """What a session did during one run: where it was placed, what was asked for and by whom, the seconds its loading
-    took (0 when it was open), its calls, and what the graph says of itself. ``note`` says why it is not as asked."""
-
-    model: str
-    component: str
-    variant: str
-    place: Device
-    asked: str = "auto"
-    note: str = ""
-    load_seconds: float = 0.0
-    calls: int = 0
-    run_seconds: float = 0.0
-    facts: Facts = NO_FACTS
-
-    @property
-    def device(self) -> str:
-        """Where its network ran in truth: its place; its place and others, if it left heavy nodes to them ("cuda:0 +
-        cpu"); only others, if it took nothing."""
-        took, ep = self.facts.nodes, self.place.facts.ep
-        others = [title_of(other) for other in took if other != ep]
-        if not took or (ep in took and not self.facts.elsewhere):
-            return str(self.place)
-        return " + ".join([str(self.place), *others] if ep in took else others)
-
-
-_UseKey = tuple[SessionKey, str, str]
-"""A session, what was asked for, and why it is not that."""
+__all__ = [
+    "FAIL",
+    "ON_NAN",
+    "OWN",
+    "UPCAST",
+    "Loader",
+    "ModelSource",
+    "SessionCache",
+    "SessionKey",
+    "SessionLease",
+    "SessionUse",
+    "load_graph",
+]
 
 Loader = Callable[[ModelSource, SessionKey, CancelToken], LoadedGraph]
 
@@ -210,11 +152,11 @@ class SessionLease:
     def __init__(self, cache: SessionCache, cancel: CancelToken, on_nan: str = FAIL) -> None:
         self._cache = cache
         self._cancel = cancel
-        self._on_nan = on_nan
+        self.on_nan = on_nan
         self.tell: Callable[[str, SessionUse], None] = lambda phase, use: None
-        """Called with "loading", "ready" or "first", and what is known of the session then."""
+        """Called with "checking", "loading", "ready" or "first", and what is known of the session then."""
         self._held: dict[SessionKey, _Entry] = {}
-        self._uses: dict[_UseKey, SessionUse] = {}
+        self._uses: dict[UseKey, SessionUse] = {}
 
     def get(
         self,
@@ -225,9 +167,9 @@ class SessionLease:
     ) -> Session:
         """The open session of a component where it was placed, loading it on first use; ``when`` says in messages how
         far its node has come."""
-        bound = _BoundSession(self, source, component, placement, when)
-        bound.open()
-        return bound
+        session = ComponentSession(self, source, component, placement, when)
+        session.open()
+        return session
 
     def release(self, identity: str, components: Iterable[str]) -> None:
         """Give back the sessions of a model's components; each is closed unless another run holds it."""
@@ -244,132 +186,64 @@ class SessionLease:
         """What each session did for this run, in the order they were opened."""
         return tuple(self._uses.values())
 
-    def _open(self, source: ModelSource, key: SessionKey, placement: Placement) -> tuple[_Entry, _UseKey]:
-        """The entry of a key, taken once for this run and noted in its report, by what was asked for: what one node
-        wished for is to another one a fallback."""
+    def check(self, source: ModelSource, component: str, placement: Placement) -> None:
+        """Load a graph where it was placed and close it again, for what that raises: nothing of it is reported."""
+        key = SessionKey(source.identity, component, placement.variant, placement.device, False, placement.split)
+        if key in self._held:
+            return
+        self.tell("checking", SessionUse(source.name, component, key.variant, key.device, placement.asked))
+        entry, _ = self._cache._take(source, key, self._cancel, False)
+        self._cache._give_back(key, entry, unwanted=True)
+
+    def open(self, source: ModelSource, key: SessionKey, placement: Placement) -> UseKey:
+        """Take a session for this run and note it in its report, by what was asked for: what one node wished for is to
+        another one a fallback."""
         named = (key, placement.asked, placement.note)
         first = SessionUse(source.name, key.component, key.variant, key.device, placement.asked, placement.note)
-        if not self._cache.has(key):
+        tells = not key.device.fixed and not self._cache.has(key)  # where sizes must be fixed, the call loads
+        if tells:
             self.tell("loading", first)
         entry, seconds = self._cache._take(source, key, self._cancel, key in self._held)
         self._held[key] = entry
         use = self._uses.setdefault(named, first)
         facts = entry.graph.facts if entry.graph is not None else NO_FACTS
         self._uses[named] = use = replace(use, load_seconds=use.load_seconds + seconds, facts=facts)
-        if seconds:
+        if tells and seconds:
             self.tell("ready", use)
-        return entry, named
+        return named
 
-    def _run(self, named: _UseKey, entry: _Entry, feeds: Feeds) -> dict[str, NDArray[Any]]:
+    def give_back(self, key: SessionKey) -> None:
+        """Give one session back; it is closed unless another run holds it."""
+        if key in self._held:
+            self._cache._give_back(key, self._held.pop(key), unwanted=True)
+
+    def call(self, named: UseKey, feeds: Feeds) -> dict[str, NDArray[Any]]:
+        """All outputs of a session that was taken, counted in the report when it gave any; the errors of running it,
+        and where sizes must be fixed of loading it."""
+        entry = self._held.get(named[0])
+        assert entry is not None and entry.graph is not None, "a session was used after it was given back"
         graph = entry.graph
-        assert graph is not None, "a session was used after it was given back"
+        self._prepare(named, graph, feeds)
         started = time.perf_counter()
-        try:
-            outputs = graph.run(feeds, self._cancel)
-        finally:
-            use = self._uses[named]
-            seconds = time.perf_counter() - started
-            # What a graph says of itself is complete after its first call.
-            facts = graph.facts if not use.calls else use.facts
-            self._uses[named] = use = replace(
-                use, calls=use.calls + 1, run_seconds=use.run_seconds + seconds, facts=facts
-            )
+        outputs = graph.run(feeds, self._cancel)
+        seconds = time.perf_counter() - started
+        use = self._uses[named]
+        # What a graph says of itself is complete after its first call.
+        facts = graph.facts if not use.calls or use.place.fixed else use.facts
+        use = replace(use, calls=use.calls + 1, run_seconds=use.run_seconds + seconds, facts=facts)
+        self._uses[named] = use
         if use.calls == 1:
             self.tell("first", use)
         return outputs
 
-
-class _BoundSession:
-    """A session as one node sees it: stopped by its run's token, counted in its report, its numbers checked."""
-
-    __slots__ = ("_component", "_entry", "_key", "_lease", "_named", "_placement", "_source", "_when")
-
-    def __init__(
-        self, lease: SessionLease, source: ModelSource, component: str, placement: Placement, when: Callable[[], str]
-    ) -> None:
-        self._lease = lease
-        self._source = source
-        self._component = component
-        self._placement = placement
-        self._when = when
-
-    def open(self) -> None:
-        """Load the graph, on the CPU when its device fails and that is allowed."""
-        try:
-            self._take(self._placement)
-        except (ProviderError, MemoryLimitError) as error:
-            self._fall_back(error)
-
-    def run(self, feeds: Feeds) -> dict[str, NDArray[Any]]:
-        """All outputs; NumbersError when one holds NaN or infinity, unless fp32 gives numbers and that may be tried."""
-        outputs = self._computed(feeds)
-        bad = bad_share(outputs)
-        if not bad:
-            return outputs
-        key = self._key
-        if self._lease._on_nan == UPCAST and key.variant != FP32 and FP32 in self._source.variants(self._component):
-            device = key.device if FP32 in key.device.facts.precisions else CPU
-            note = f"{key.variant} gave NaN or infinity{self._said_when()}: fp32 from there on"
-            self._placement = replace(self._placement, device=device, variant=FP32, note=note)
-            self.open()
-            outputs = self._computed(feeds)
-            bad = bad_share(outputs)
-            if not bad:
-                return outputs
-        raise self._error(bad)
-
-    def close(self) -> None:
-        """Nothing: the lease gives the session back."""
-
-    def _computed(self, feeds: Feeds) -> dict[str, NDArray[Any]]:
-        """The outputs, the CPU's when the device fails and that is allowed: a device that needs fixed sizes shows at
-        the first call only whether it takes the graph."""
-        try:
-            return self._lease._run(self._named, self._entry, feeds)
-        except (ProviderError, MemoryLimitError) as error:
-            self._fall_back(error)
-        return self._lease._run(self._named, self._entry, feeds)
-
-    def _fall_back(self, error: OnnxflowError) -> None:
-        """Load the graph on the CPU; the error itself where that is not allowed, or would not help."""
-        placed = self._placement
-        same_memory = isinstance(error, MemoryLimitError) and not placed.device.facts.memory
-        if placed.device == CPU or same_memory or not (placed.fallback or placed.retreat):
-            raise error
-        slow = placed.variant == "fp16" and FP32 in self._source.variants(self._component)
-        note = "; ".join(part for part in (placed.note, error.message) if part)
-        variant = FP32 if slow else placed.variant
-        self._placement = replace(placed, device=CPU, variant=variant, note=note, split=False)
-        self._take(self._placement)
-
-    def _take(self, placement: Placement) -> None:
-        self._key = SessionKey(
-            self._source.identity,
-            self._component,
-            placement.variant,
-            placement.device,
-            placement.fallback,
-            placement.split,
-        )
-        self._entry, self._named = self._lease._open(self._source, self._key, placement)
-
-    def _said_when(self) -> str:
-        when = self._when()
-        return f" {when}" if when else ""
-
-    def _error(self, bad: Mapping[str, float]) -> NumbersError:
-        key = self._key
-        shares = ", ".join(
-            f"{share:.0%} of {name}" if share >= 0.005 else f"a few of {name}" for name, share in bad.items()
-        )
-        if key.variant == FP32:
-            hint = "the model's weights may be damaged, or the device compute wrong: onnxflow verify tells"
-        elif FP32 in self._source.variants(self._component):
-            hint = f"--on-nan upcast repeats it in fp32, or take the model's fp32 variant (it ran in {key.variant})"
-        else:
-            hint = f"{key.variant} overflows like this: export the model again in fp32"
-        return NumbersError(
-            f"the {self._component} of {self._source.name} ({key.variant}, {key.device}) gave NaN or infinity"
-            f"{self._said_when()}: {shares}",
-            hint=hint,
-        )
+    def _prepare(self, named: UseKey, graph: LoadedGraph, feeds: Feeds) -> None:
+        """Load the graph for the sizes of these feeds, where it is not."""
+        if not named[0].device.fixed or graph.ready(feeds):
+            return
+        self.tell("loading", self._uses[named])
+        started = time.perf_counter()
+        graph.prepare(feeds, self._cancel)
+        use = self._uses[named]
+        seconds = use.load_seconds + time.perf_counter() - started
+        self._uses[named] = use = replace(use, load_seconds=seconds, facts=graph.facts)
+        self.tell("ready", use)

@@ -156,6 +156,12 @@ class FakeGraph:
     def facts(self) -> Facts:
         return NO_FACTS
 
+    def ready(self, feeds: Mapping[str, Any]) -> bool:
+        return True
+
+    def prepare(self, feeds: Mapping[str, Any], cancel: CancelToken) -> None:
+        pass
+
     def close(self) -> None:
         self.closed = True
 

@@ -134,7 +134,8 @@ class _Bars:
     def _session(self, data: Mapping[str, Any]) -> None:
         """Say on the node's bar what is being loaded, and above it what took long."""
         if self._task is not None:
-            loading = f": loading {data['component']} on {data['device']}" if data["phase"] == "loading" else ""
+            doing = data["phase"] if data["phase"] in ("loading", "checking") else ""
+            loading = f": {doing} {data['component']} on {data['device']}" if doing else ""
             # At once: a library that loads may hold the interpreter until it is done.
             self._progress.update(self._task, description=printable(f"{self._title}{loading}"), refresh=True)
         if line := opened(data):

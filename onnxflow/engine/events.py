@@ -20,7 +20,8 @@ class Event:
 
     execution_start · execution_cached {nodes} · executing {node} · progress {value, max, node}
     · executed {node, output} · execution_success · execution_error {node_id, exception_message ...}
-    · execution_interrupted; and one of our own: session {phase: loading, ready or first; model, component, device ...}
+    · execution_interrupted; and one of our own: session {phase, model, component, device ...}, the phase being
+    checking, loading, ready or first
     """
 
     type: str

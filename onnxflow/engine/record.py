@@ -45,11 +45,13 @@ def time_shares(uses: Iterable[SessionUse]) -> dict[str, float]:
     """The share of all time in networks, 0..1, by provider, most first.
 
     The time of a session on several of them is split as its first call was, where that was measured; else it is its
-    place's.
+    place's, or where that took nothing, of who took most.
     """
     spent: dict[str, float] = {}
     for use in uses:
-        for name, share in (use.facts.time_shares or {use.place.facts.ep: 1.0}).items():
+        ep, took = use.place.facts.ep, use.facts.nodes
+        whose = ep if ep in took or not took else next(iter(took))  # nobody's time is that of who took nothing
+        for name, share in (use.facts.time_shares or {whose: 1.0}).items():
             title = title_of(name)
             spent[title] = spent.get(title, 0.0) + share * use.run_seconds
     total = sum(spent.values())

@@ -50,6 +50,10 @@ _KINDS: Final = (FLOAT, FLOAT16, BFLOAT16)
 _MASKED: Final = -32768.0
 
 
+class AttentionError(ModelError):
+    """An attention that cannot be written as standard nodes; the graph itself is fine."""
+
+
 def without_fused_attention(path: Path) -> bytes:
     """The ONNX file ``path`` with standard nodes in the place of its MultiHeadAttention nodes; else its own bytes.
 
@@ -133,8 +137,8 @@ def _attention(node: Message, types: ElementTypes, path: Path) -> _Attention:
     return _Attention(last_bytes(node, 3), inputs[0], inputs[1], inputs[2], outputs[0], heads, causal, factor, kind)
 
 
-def _unknown(message: str, extra: list[str], path: Path) -> ModelError:
-    return ModelError(
+def _unknown(message: str, extra: list[str], path: Path) -> AttentionError:
+    return AttentionError(
         f"{message}{': ' if extra else ''}{', '.join(extra)}",
         where=str(path),
         hint="run it on the CPU, or export the model again with 'onnxflow export'",

@@ -119,7 +119,9 @@ def measure(options: argparse.Namespace, device_text: str, component: str) -> di
     placer = Placer(ProbedMachine())
     placement = placer.place(Wish(device), bundle, component)
     placing = time.perf_counter() - started
-    graph = load_graph(bundle, SessionKey(bundle.identity, component, placement.variant, device), CancelToken())
+    graph = load_graph(
+        bundle, SessionKey(bundle.identity, component, placement.variant, device, split=placement.split), CancelToken()
+    )
     error = float("nan")
     if not device.fixed:
         reference = read_reference(bundle.path(reference_file(component)))

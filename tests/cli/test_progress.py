@@ -72,7 +72,7 @@ def test_what_did_not_come_to_its_end_is_not_shown_as_done(ending: str, word: st
             listener(Event("executing", {"node": None}))
         shown = stream.getvalue()
         assert "4/4" not in shown
-        assert ("1/4" if stream.isatty() else f"The k (k): {word} after 0.0") in shown
+        assert ("1/4" if stream.isatty() else f"The k (k): {word} after 0.") in shown
 
 
 def test_quiet_says_nothing() -> None:

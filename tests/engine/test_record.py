@@ -88,3 +88,9 @@ def test_a_summary_says_in_one_line_what_is_not_as_asked() -> None:
     assert summary == ["done in 1.0 s  (unet: fp16 on cpu; unet: fp16 on cuda:0 + cpu)", line, left]
     assert any("asked for cuda:0 (--place)" in text and "load" in text for text in details)
     assert details[-1] == "  time in networks: 50% cpu, 50% cuda, 0% webgpu"
+
+
+def test_nobodys_time_is_that_of_who_took_nothing() -> None:
+    nothing = use("cuda:0", {CPU_EP: 300}, elsewhere={"Conv": 98})
+    assert time_shares([nothing]) == {"cpu": 1.0}
+    assert record([nothing])["time"] == {"cpu": 100}

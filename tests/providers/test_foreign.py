@@ -12,7 +12,11 @@ from numpy.typing import NDArray
 
 from onnxflow.cancel import CancelToken
 from onnxflow.errors import ModelError, ProviderError
+from onnxflow.providers.device import CPU
 from onnxflow.providers.foreign import translated
+from onnxflow.providers.graph import Facts
+from onnxflow.providers.placement import Placement
+from onnxflow.providers.session import ModelSource, SessionCache, SessionKey
 
 Arrays = Mapping[str, NDArray[Any]]
 TOKEN = CancelToken()
@@ -37,6 +41,16 @@ class Graph:
         if self.error is not None:
             raise self.error
         return dict(self.gives)
+
+    @property
+    def facts(self) -> Facts:
+        return Facts({"CPUExecutionProvider": 3})
+
+    def ready(self, feeds: Arrays) -> bool:
+        return "sample" in feeds
+
+    def prepare(self, feeds: Arrays, cancel: CancelToken) -> None:
+        self.fed = dict(feeds)
 
     def close(self) -> None:
         self.closed = True
@@ -145,3 +159,27 @@ def test_closing_gives_the_graph_back() -> None:
     graph = unet()
     translated(graph, "unet", "mine").close()
     assert graph.closed
+
+
+class Source:
+    identity, name = "id", "mine"
+
+    def variants(self, component: str) -> tuple[str, ...]:
+        return ("fp32",)
+
+
+def test_it_runs_as_a_session_and_says_where() -> None:
+    graph = Graph({"latent_sample": (1, 4, 8, 8)}, {"sample": np.zeros((1, 3, 64, 64), np.float32)})
+
+    def load(source: ModelSource, key: SessionKey, cancel: CancelToken) -> Any:
+        return translated(graph, key.component, "mine")
+
+    lease = SessionCache(load).lease(TOKEN)
+    feeds = {"latent": np.zeros((1, 4, 8, 8), np.float32)}
+    session = lease.get(Source(), "vae_decoder", Placement(CPU, "fp32"))  # type: ignore[arg-type]
+    assert list(session.run(feeds)) == ["image"]
+    assert lease.uses()[0].facts == graph.facts
+    made = translated(graph, "vae_decoder", "mine")
+    assert not made.ready(feeds), "asked in the graph's own names"
+    made.prepare(feeds, TOKEN)
+    assert list(graph.fed) == ["latent_sample"]

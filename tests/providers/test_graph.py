@@ -254,3 +254,13 @@ def test_a_size_that_is_loading_is_not_waited_for_by_another(monkeypatch: pytest
     go_on.set()
     thread.join(20)
     assert sizes.open == [1, 2]
+
+
+def test_a_size_is_prepared_before_it_runs(monkeypatch: pytest.MonkeyPatch) -> None:
+    sizes = Sizes(monkeypatch)
+    feeds = {"x": np.zeros((1, 3), np.float32)}
+    assert not sizes.graph.ready(feeds)
+    sizes.graph.prepare(feeds, CancelToken())
+    assert sizes.graph.ready(feeds) and sizes.loaded == [{"n": 3}]
+    sizes.run(3)
+    assert len(sizes.loaded) == 1

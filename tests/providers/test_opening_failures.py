@@ -13,6 +13,7 @@ from fake_providers import GRAPH, MEMORY, NO_DEVICE, Way, every_provider, every_
 
 from onnxflow.cancel import CancelToken
 from onnxflow.errors import Cancelled, MemoryLimitError, ModelError, ProviderError
+from onnxflow.models.decompose import AttentionError
 from onnxflow.providers import opening
 from onnxflow.providers.assignment import Assignment, assignment_of
 from onnxflow.providers.device import Device
@@ -203,3 +204,15 @@ def test_half_a_session_is_let_go(monkeypatch: pytest.MonkeyPatch) -> None:
         assert Half.alive == 0
     else:
         raise AssertionError("nothing failed")
+
+
+def test_an_attention_that_cannot_be_split_is_the_devices_trouble(monkeypatch: pytest.MonkeyPatch) -> None:
+    """So that auto and --fallback allow take the CPU, which has a kernel for it."""
+    installed(monkeypatch, (Device("openvino", "cpu"), False))
+
+    def refuse(path: Path) -> bytes:
+        raise AttentionError("the attention x has more than query, key and value", hint="export it again")
+
+    monkeypatch.setattr(opening, "without_fused_attention", refuse)
+    with pytest.raises(ProviderError, match="openvino:cpu has no kernel for this model's attention: the attention x"):
+        opened(Device("openvino", "cpu"))

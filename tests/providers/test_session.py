@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from onnxflow.cancel import CancelToken
 from onnxflow.errors import MemoryLimitError, ModelError, NumbersError, OnnxflowError, ProviderError
 from onnxflow.providers.device import CPU, Device, parse_device
+from onnxflow.providers.graph import NO_FACTS, Facts
 from onnxflow.providers.numbers import bad_share
 from onnxflow.providers.placement import Placement
 from onnxflow.providers.session import FAIL, UPCAST, ModelSource, SessionCache, SessionKey, SessionLease
@@ -139,7 +140,7 @@ def test_a_device_that_fails_at_a_call_hands_the_same_feeds_to_the_cpu(allowed: 
     assert [float(session.run(FEEDS)["y"][0]) for _ in range(2)] == [7.0, 7.0]
     assert [name for name, _ in loader.ran] == ["openvino:npu@fp32", "cpu@fp32", "cpu@fp32"]
     assert all(feeds is FEEDS for _, feeds in loader.ran)
-    assert used(one) == [("fp32", "openvino:npu", 1), ("fp32", "cpu", 2)]
+    assert used(one) == [("fp32", "openvino:npu", 0), ("fp32", "cpu", 2)], "a call that failed gave nothing"
     assert one.uses()[1].note == "took 3 of 9"
 
 
@@ -269,3 +270,62 @@ def test_an_upcast_that_the_device_does_not_load_retreats_or_is_an_error() -> No
     assert one.uses()[1].note == "fp16 gave NaN or infinity: fp32 from there on; took 3 of 9"
     with pytest.raises(ProviderError):
         lease(Loader(broken, {"cuda:0@fp16": [NAN]}), UPCAST).get(Source(), "unet", on(CUDA, "fp16")).run(FEEDS)
+
+
+class Late(FakeGraph):
+    """A graph that is loaded by its first call, as where sizes must be fixed."""
+
+    loaded = False
+
+    @property
+    def facts(self) -> Facts:
+        return Facts({"QNNExecutionProvider": 5}, build_seconds=300.0) if self.loaded else NO_FACTS
+
+    def ready(self, feeds: Mapping[str, Any]) -> bool:
+        return self.loaded
+
+    def prepare(self, feeds: Mapping[str, Any], cancel: CancelToken) -> None:
+        self.loaded = True
+
+
+def test_what_is_compiled_at_the_first_call_is_told_as_loading_and_no_time_of_running() -> None:
+    told: list[tuple[str, dict[str, int]]] = []
+    one = SessionCache(lambda source, key, cancel: Late(lambda feeds: {"y": np.ones(1)})).lease(CancelToken())
+    one.tell = lambda phase, use: told.append((phase, dict(use.facts.nodes)))
+    session = one.get(Source(), "unet", on(NPU))
+    assert told == [], "nothing is loaded yet"
+    for _ in range(2):
+        session.run(FEEDS)
+    qnn = {"QNNExecutionProvider": 5}
+    assert told == [("loading", {}), ("ready", qnn), ("first", qnn)]
+    (use,) = one.uses()
+    assert use.calls == 2 and use.load_seconds > 0 and use.facts.build_seconds == 300.0
+
+
+def test_a_device_is_checked_without_a_trace_in_the_report() -> None:
+    loader = Loader({"cuda:0@fp16": ProviderError("took 3 of 9")})
+    cache = SessionCache(loader)
+    one = cache.lease(CancelToken())
+    told: list[str] = []
+    one.tell = lambda phase, use: told.append(phase)
+    one.check(Source(), "unet", on(CUDA))
+    with pytest.raises(ProviderError, match="took 3 of 9"):
+        one.check(Source(), "unet", on(CUDA, "fp16"))
+    assert (one.uses(), told, loader.loaded) == ((), ["checking", "checking"], ["cuda:0@fp32", "cuda:0@fp16"])
+    one.get(Source(), "unet", on(CUDA))
+    assert loader.loaded[-1] == "cuda:0@fp32", "it was closed again"
+
+
+def test_what_failed_is_given_back_before_another_device_loads_it() -> None:
+    held: list[int] = []
+    loader = Loader(calls={"cuda:0@fp16": [float("nan")], "cuda:0@fp32": [3.0]})
+
+    def load(source: ModelSource, key: SessionKey, cancel: CancelToken) -> FakeGraph:
+        held.append(len(one._held))
+        return loader(source, key, cancel)
+
+    one = SessionCache(load).lease(CancelToken(), UPCAST)
+    noted = Placement(CUDA, "fp16", "cuda:0", note="an earlier word")
+    one.get(Source(), "unet", noted).run(FEEDS)
+    assert held == [0, 0]
+    assert one.uses()[-1].note.startswith("an earlier word; fp16 gave NaN or infinity")
