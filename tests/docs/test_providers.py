@@ -30,7 +30,7 @@ def test_a_provider_has_its_command_and_says_where_it_ran(provider: Provider) ->
 
 @pytest.mark.parametrize("provider", PROVIDERS, ids=lambda provider: provider.name)
 def test_a_provider_has_its_precisions_and_sizes(provider: Provider) -> None:
-    row = rows_of(provider)[-1]
+    row = next(row for row in rows_of(provider) if row[1].startswith(("fp", "int8")))
     wanted = list(provider.precisions)
     # Where several share a row, it is a row of what they have in common.
     assert [name for name in row[1].split(", ") if name in wanted] == wanted[: len(row[1].split(", "))]
