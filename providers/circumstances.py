@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import glob
 import os
+import sys
 import sysconfig
 import time
 from pathlib import Path
 from typing import Final
 
-from onnxflow import __version__
 from onnxflow.providers.cache_folder import digest
-from onnxflow.providers.host import cores
 
 CHOOSING: Final = (
     *("CUDA_VISIBLE_DEVICES", "CUDA_DEVICE_ORDER", "HIP_VISIBLE_DEVICES", "ROCR_VISIBLE_DEVICES"),
@@ -42,7 +41,10 @@ def hardware() -> list[str]:
 
 def circumstances() -> list[str]:
     """What the answer of a trial depends on, its wheel and driver apart: our own version first."""
-    return [__version__, str(cores()), *hardware(), *(os.environ.get(name, "") for name in _CHANGING)]
+    from onnxflow.providers.host import cores  # some milliseconds that a run on the CPU does not need
+
+    ours = sys.modules["onnxflow"].__version__  # not imported: the package that holds us knows of everything above us
+    return [ours, str(cores()), *hardware(), *(os.environ.get(name, "") for name in _CHANGING)]
 
 
 def surroundings() -> str:
