@@ -48,6 +48,17 @@ def test_the_child_lists_what_is_installed() -> None:
     assert told is not None and isinstance(told["offers"], list) and told["version"]
 
 
+def test_the_child_says_what_it_knows_after_each_precision() -> None:
+    done = subprocess.run([*probe.COMMAND, "cpu"], capture_output=True, text=True, check=True)
+    said = [json.loads(line.removeprefix(MARK)) for line in done.stdout.splitlines() if line.startswith(MARK)]
+    assert [(set(one["speed"]), one["left"]) for one in said] == [
+        ({"fp32"}, ["fp16"]),
+        ({"fp32", "fp16"}, []),
+        ({"fp32", "fp16"}, []),
+    ]
+    assert all(one["works"] for one in said)
+
+
 def test_the_child_answers_what_it_does_not_understand() -> None:
     done = subprocess.run([*probe.COMMAND, "nonsense"], capture_output=True, text=True, check=True)
     told = answer_in(done.stdout)
