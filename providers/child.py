@@ -8,12 +8,19 @@ import re
 import signal
 import subprocess
 import sys
-from collections.abc import Sequence
+import time
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
+from onnxflow.cancel import CancelToken
+from onnxflow.errors import Cancelled
+
 _GRACE: Final = 5.0
 """Seconds for a killed child to go. One that hangs inside its driver cannot: it is left behind then."""
+
+_TURN: Final = 0.2
+"""Seconds between two looks at whether a run was cancelled."""
 
 _NAMES: Final = {
     0xC000001D: "SIGILL",
@@ -41,30 +48,43 @@ class Ended:
         return lines[-1][:200] if lines else ""
 
 
-def run_child(command: Sequence[str], limit: float) -> Ended:
+def run_child(
+    command: Sequence[str],
+    limit: float,
+    cancel: CancelToken | None = None,
+    environment: Mapping[str, str] | None = None,
+) -> Ended:
     """Run a command, without input, for ``limit`` seconds at most; it and what it started are killed then, and when we
-    are interrupted. Never an exception for what the child does."""
+    are interrupted or ``cancel`` is thrown, which raises Cancelled. Never another exception for what the child does."""
+    if cancel is not None:
+        cancel.check()
     apart: dict[str, Any] = {"start_new_session": True}
     if sys.platform == "win32":
         apart = {"creationflags": subprocess.CREATE_NEW_PROCESS_GROUP}
+    pipe = subprocess.PIPE
     try:
-        child = subprocess.Popen(
-            command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, **apart
-        )
+        child = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=pipe, stderr=pipe, env=environment, **apart)
     except OSError as error:
         return Ended("", f"{command[0]} does not start: {error}", 1)
+    deadline = time.monotonic() + limit
     try:
-        output, errors = child.communicate(timeout=limit)
-        return Ended(_text(output), _text(errors), child.returncode)
-    except subprocess.TimeoutExpired:
-        kill_tree(child)
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            output, errors = child.communicate(timeout=_GRACE)
-            return Ended(_text(output), _text(errors), None)
-        return Ended("", "", None)
+        while True:
+            try:
+                output, errors = child.communicate(timeout=max(0.0, min(_TURN, deadline - time.monotonic())))
+                return Ended(_text(output), _text(errors), child.returncode)
+            except subprocess.TimeoutExpired:
+                if cancel is not None and cancel.cancelled:
+                    raise Cancelled() from None
+                if time.monotonic() >= deadline:
+                    break
     except BaseException:
         kill_tree(child)
         raise
+    kill_tree(child)
+    with contextlib.suppress(subprocess.TimeoutExpired):
+        output, errors = child.communicate(timeout=_GRACE)
+        return Ended(_text(output), _text(errors), None)
+    return Ended("", "", None)
 
 
 def kill_tree(child: subprocess.Popen[bytes]) -> None:
@@ -117,6 +137,11 @@ def death(ended: Ended, limit: float, wheel: str = "", version: str = "", core: 
             "winget install Microsoft.VCRedist.2015+.x64",
         )
     return f"its trial ended with exit code {ended.code} and gave no result{words}", newer
+
+
+def is_passing(problem: str) -> bool:
+    """Whether a problem, as it is told, may be gone the next time: there was no memory or no time just now."""
+    return re.search(r"enough memory|want of memory|MemoryError|memory full|did not answer within", problem) is not None
 
 
 def signal_of(code: int) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final, Literal
@@ -151,16 +151,18 @@ def _wheels(seen: Examined) -> Iterator[Finding]:
 
 
 def _devices(seen: Examined) -> Iterator[Finding]:
-    """A device that does not work is to be mended, unless another provider in the same wheel does work (TensorRT beside
-    CUDA), or it is hardware that a machine may well lack (OpenVINO's NPU)."""
+    """A device that does not work is to be mended, unless another one of its provider does work (Core ML's GPU beside
+    its NPU), or another provider in the same wheel (TensorRT beside CUDA), or it is hardware that a machine may well
+    lack (OpenVINO's NPU). So is a precision that a device does not compute."""
     working = {health.device.provider for health in seen.healths if health.works} - {CPU.provider}
     for health in seen.healths:
         facts = health.device.facts
         if health.works:
             speeds = ", ".join(f"{name} {speed:,.3g} GFLOP/s" for name, speed in health.speed.items())
             yield Finding("ok", str(health.device), f"works{': ' if speeds else ''}{speeds}")
+            yield from (Finding("note", str(health.device), *limit) for limit in limits(health))
             continue
-        beside = any(_share_a_wheel(facts, provider_named(name)) for name in working if name != facts.name)
+        beside = any(name == facts.name or _share_a_wheel(facts, provider_named(name)) for name in working)
         yield Finding(
             "note" if beside else "problem", str(health.device), *_mended(seen, facts, health.problem, health.cure)
         )
@@ -170,6 +172,14 @@ def _devices(seen: Examined) -> Iterator[Finding]:
             lacking = bool(units) and offer.device.unit != next(iter(units))
             told = _mended(seen, offer.device.facts, offer.problem, offer.cure)
             yield Finding("note" if lacking else "problem", str(offer.device), *told)
+
+
+def limits(health: Health) -> Iterator[tuple[str, str]]:
+    """What a device that works does not do, and what mends that as far as it can be mended."""
+    for precision, (problem, cure) in health.failed.items():
+        yield f"{precision}: {problem}", "" if cure == "onnxflow doctor" else cure
+    if health.partial:
+        yield f"it takes part of a graph only: {health.partial}", "--fallback allow lets the CPU do the rest"
 
 
 def _share_a_wheel(one: Provider, other: Provider) -> bool:
@@ -216,12 +226,16 @@ def _tips(seen: Examined) -> Iterator[Finding]:
             if not wheels:
                 continue
             if not any(wheel.distribution in seen.wheels for wheel in wheels):
-                first = wheels[0]
-                replaced = [] if first.plugin else _onnxruntimes(seen)
-                before = f"pip uninstall -y {' '.join(replaced)} && " if replaced else ""
                 why = f"{provider_named(name).title} computes on it, and is not installed"
-                yield Finding("note", f"{maker} GPU", why, before + first.install)
+                yield Finding("note", f"{maker} GPU", why, installing(wheels[0], seen.wheels))
             break
+
+
+def installing(wheel: Wheel, there: Iterable[str]) -> str:
+    """The command that installs a wheel beside the distributions that are ``there``, or in place of the onnxruntime
+    among them."""
+    replaced = [] if wheel.plugin else [name for name in REPLACING if name in there]
+    return (f"pip uninstall -y {' '.join(replaced)} && " if replaced else "") + wheel.install
 
 
 def wheels_here(facts: Provider, host: Host) -> list[Wheel]:

@@ -11,11 +11,9 @@ from onnxflow.providers.cache_folder import VARIABLE, cache_folder
 from onnxflow.providers.catalog import PROVIDERS
 from onnxflow.providers.device import CPU
 from onnxflow.providers.doctor import Examined, Folder
-from onnxflow.providers.failure import loads
 from onnxflow.providers.host import this_host
 from onnxflow.providers.machine import Health
 from onnxflow.providers.probe import ProbedMachine
-from onnxflow.providers.provider import Library
 from onnxflow.providers.wheels import installed
 
 
@@ -29,10 +27,7 @@ def examine(machine: ProbedMachine, folders: Iterable[Folder] = ()) -> Examined:
     host = this_host()
     failed = {offer.device.provider for offer in listing.offers if offer.problem}
     failed |= {health.device.provider for health in healths if not health.works}
-    missing: dict[str, tuple[Library, ...]] = {}
-    for facts in PROVIDERS:
-        needed = [one for one in facts.libraries if one.platform == host.platform and facts.name in failed]
-        missing[facts.name] = tuple(one for one in needed if not loads(one.name))
+    missing = {facts.name: machine.missing(facts) for facts in PROVIDERS if facts.name in failed}
     cache = Folder("cache", cache_folder(), writable(cache_folder()), f"set {VARIABLE} to a folder that can be written")
     return Examined(
         host=host,

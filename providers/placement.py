@@ -13,7 +13,7 @@ from typing import Final, Protocol
 from onnxflow.errors import ProviderError, UsageError, did_you_mean, shown
 from onnxflow.memory import size, total_memory
 from onnxflow.providers.device import CPU, Device, parse_device
-from onnxflow.providers.machine import Machine
+from onnxflow.providers.machine import Health, Machine
 from onnxflow.providers.verdicts import Judged, known_verdict
 
 AUTO: Final = "auto"
@@ -34,6 +34,7 @@ NEARLY: Final = 1.25
 """A device this many times as fast as the CPU is worth it: below, the CPU's numbers are the ones everybody has."""
 
 _VARIANT = "@"
+_OTHER = "another precision, as in DEVICE@fp32, or another device"
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,8 +173,13 @@ class Placer:
         if wish.device is None or wish.device == CPU or self.fallback:
             return
         health = self._machine.health(wish.device)
+        if not health.works or wish.variant in health.failed:
+            health = self._machine.health(wish.device, again=True)
         if not health.works:
             raise ProviderError(f"{wish.device} cannot be used: {health.problem}", where=wish.origin, hint=health.cure)
+        if wish.variant in health.failed:
+            problem, cure = health.failed[wish.variant]
+            raise ProviderError(_failed(wish.device, wish.variant, problem), where=wish.origin, hint=cure or _OTHER)
 
     def place(self, wish: Wish, source: PlacedSource, component: str) -> Placement:
         """The placement of a component; ProviderError when it cannot be as wished."""
@@ -188,7 +194,7 @@ class Placer:
         if wish.device is None:
             return self._best(source, component, wanted, asked)
         device = wish.device
-        health = self._machine.health(device) if device != CPU else None
+        health = self._named(device, source, component, wanted) if device != CPU else None
         if health is not None and not health.works:
             if not self.fallback:
                 raise ProviderError(f"{device} cannot be used: {health.problem}", where=wish.origin, hint=health.cure)
@@ -199,12 +205,19 @@ class Placer:
         variant = self._variant(device, source, component, wanted)
         if variant is None:
             takes = [name for name in device.facts.precisions if name in source.variants(component)]
-            problem = self._why_not(device, source, component, [wanted] if wanted else takes)
+            problem, cure = self._why_not(device, source, component, [wanted] if wanted else takes)
             if not self.fallback:
-                raise ProviderError(problem, where=wish.origin, hint=f"another device, as in {component}=cpu")
+                raise ProviderError(problem, where=wish.origin, hint=cure or f"another device, as in {component}=cpu")
             fallen = self._on_cpu(source, component, wanted, asked)
             return Placement(CPU, fallen.variant, asked, problem, True)
         return Placement(device, variant, asked, fallback=self.fallback, split=bool(health and health.split))
+
+    def _named(self, device: Device, source: PlacedSource, component: str, wanted: str | None) -> Health:
+        """The health of a device that somebody named, who is not refused for a failure that is only remembered."""
+        health = self._machine.health(device)
+        if health.works and (not health.failed or self._variant(device, source, component, wanted) is not None):
+            return health
+        return self._machine.health(device, again=True)
 
     def _best(self, source: PlacedSource, component: str, wanted: str | None, asked: str) -> Placement:
         """The fastest device that has a variant it takes and computes right; the CPU unless another one is clearly
@@ -217,10 +230,12 @@ class Placer:
         best, fastest = cpu, NEARLY * speeds.get("fp32", 0.0)
         for device in others:
             health = self._machine.health(device)
-            variant = self._variant(device, source, component, wanted) if health.works else None
+            whole = health.works and (self.fallback or not health.partial)
+            variant = self._variant(device, source, component, wanted) if whole else None
             if variant is None:
                 continue
-            speed = health.speed.get("fp16" if variant == "fp16" else "fp32", 0.0)
+            # int8 is not tried: a device that was tried in one precision only is judged by that.
+            speed = health.speed.get(variant, max(health.speed.values(), default=0.0))
             if speed > fastest:
                 best = Placement(device, variant, asked, "", self.fallback, True, health.split)
                 fastest = speed
@@ -230,30 +245,33 @@ class Placer:
         """The variant that suits a device, of those that it takes and is not known to compute wrong; None when there is
         none."""
         names = [wanted] if wanted else list(device.facts.precisions)
-        speeds = self._machine.health(device).speed
+        health = self._machine.health(device)
         for name in names:
-            if name not in device.facts.precisions or name not in source.variants(component):
+            if name not in device.facts.precisions or name not in source.variants(component) or name in health.failed:
                 continue
-            if name == "fp16" and "fp16" not in speeds and "fp32" in speeds and not wanted:
-                continue  # the trial of its half precision failed
+            if name == "fp16" and "fp16" not in health.speed and "fp32" in health.speed and not wanted:
+                continue  # nobody knows whether it computes in half precision
             judged = self._verdict(source.identity, component, name, device)
             if judged is None or not judged.wrong:
                 return name
         return None
 
-    def _why_not(self, device: Device, source: PlacedSource, component: str, names: list[str]) -> str:
+    def _why_not(self, device: Device, source: PlacedSource, component: str, names: list[str]) -> tuple[str, str]:
+        """Why a device takes none of a component's variants, and what mends that as far as it is known."""
+        failed = self._machine.health(device).failed
         for name in names:
             judged = self._verdict(source.identity, component, name, device)
             if judged is not None and judged.wrong and name in device.facts.precisions:
-                return (
+                wrong = (
                     f"{device} computes the {component} of {source.name} in {name} wrong: {judged.error:.1e} from"
                     f" PyTorch, {judged.allowed:.0e} is allowed, as onnxflow verify found"
                 )
-        has = ", ".join(source.variants(component))
-        return (
-            f"{device} takes {', '.join(device.facts.precisions)}, the {component} of {source.name} is wanted in"
-            f" {', '.join(names) or has} (it has {has})"
-        )
+                return wrong, ""
+            if name in failed and name in source.variants(component):
+                return _failed(device, name, failed[name][0]), failed[name][1]
+        takes, has = ", ".join(device.facts.precisions), ", ".join(source.variants(component))
+        wanted = ", ".join(names) or has
+        return f"{device} takes {takes}, the {component} of {source.name} is wanted in {wanted} (it has {has})", ""
 
     def _on_cpu(self, source: PlacedSource, component: str, wanted: str | None, asked: str) -> Placement:
         """The CPU with the model's default variant, or with a smaller one where that does not fit into the memory."""
@@ -266,3 +284,7 @@ class Placer:
                 note = f"int8, for {variant} takes {size(needed)} of memory, and the machine has {size(memory)}"
                 return Placement(CPU, "int8", asked, note, self.fallback)
         return Placement(CPU, variant, asked, fallback=self.fallback)
+
+
+def _failed(device: Device, precision: str, problem: str) -> str:
+    return f"{device} cannot be used in {precision}: {problem}"

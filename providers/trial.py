@@ -7,8 +7,9 @@ width, and self-attention of what is left. Its weights are a formula's.
 
 from __future__ import annotations
 
+import re
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from importlib.resources import files
 from pathlib import Path
@@ -32,11 +33,18 @@ TF32 or fp16 too: measured 6e-4 for fp16 on the CPU, and 1 and more where someth
 SIZES: Final = ((1, 32), (1, 64), (1, 128), (1, 256), (4, 256))
 """Batch, and height and width, of the pictures that are timed, in this order, while it goes fast. 0.26 to 83 GFLOP."""
 
+FIXED: Final = (1, 128)
+"""The one size for a device that compiles for each size, some of them for a minute. 4 GFLOP."""
+
 ENOUGH: Final = 0.05
 """Seconds: a call that takes longer says how fast a device is. One of less than 5 GFLOP/s stops at the first size."""
 
 _FILES: Final[Mapping[str, str]] = {"fp32": "float32.onnx", "fp16": "float16.onnx"}
 _WRONG: Final = "it computes wrong in"
+_PART: Final = re.compile(r"took \d+ of \d+ heavy nodes; .*")
+"""What a strict load says of a device that takes part of a graph."""
+_HEAVY: Final = ("Conv", "InstanceNormalization", "Sigmoid", "MatMul", "LayerNormalization", "Softmax")
+"""What the network is made of when its attention is split."""
 _CALLS, _BUDGET = 8, 0.25  # at most so many timed calls, or so many seconds of them
 _CPU = Device("cpu")
 
@@ -44,48 +52,64 @@ _CPU = Device("cpu")
 @dataclass(frozen=True, slots=True)
 class Trial:
     """What came of it: GFLOP/s by precision where that was computed right, elsewhere what went wrong, as message and
-    hint; and whether attention had to be split into its standard nodes for that."""
+    hint; whether attention had to be split into its standard nodes for that; what the device left to the CPU where it
+    takes part of a graph by design; and the precisions that are still to come."""
 
     speed: Mapping[str, float] = field(default_factory=dict)
     failed: Mapping[str, tuple[str, str]] = field(default_factory=dict)
     split: bool = False
+    partial: str = ""
+    left: tuple[str, ...] = ()
 
     def told(self) -> dict[str, Any]:
         """As JSON's types: fp16 failing is no failure of a device that computes in fp32."""
         wrong = next((self.failed[name] for name in _FILES if name in self.failed), None)
         works = not wrong or ("fp32" in self.speed and "fp32" not in self.failed)
         problem, cure = wrong if wrong and not works else ("", "")
-        return {"works": works, "problem": problem, "cure": cure, "speed": dict(self.speed), "split": self.split}
+        return {
+            "works": works,
+            "problem": problem,
+            "cure": cure,
+            "speed": dict(self.speed),
+            "split": self.split,
+            "failed": {name: list(told) for name, told in self.failed.items()},
+            "partial": self.partial,
+            "left": list(self.left),
+        }
 
 
-def try_device(device: Device) -> Trial:
+def try_device(device: Device, tell: Callable[[Trial], None] = lambda _: None) -> Trial:
     """The trial of a device, in each precision that the catalog says it takes; where it computes wrong with its kernel
-    for attention, once more without."""
-    found = _trial(device, split=False)
+    for attention, once more without. ``tell`` hears what is known after each precision: the next one may be the end of
+    the process."""
+    found = _trial(device, False, tell)
     if not any(message.startswith(_WRONG) for message, _ in found.failed.values()) or not device.facts.has(FUSED):
         return found
-    again = _trial(device, split=True)
+    again = _trial(device, True, tell)
     return again if len(again.speed) > len(found.speed) else found
 
 
-def _trial(device: Device, split: bool) -> Trial:
+def _trial(device: Device, split: bool, tell: Callable[[Trial], None]) -> Trial:
     speed: dict[str, float] = {}
     failed: dict[str, tuple[str, str]] = {}
     wanted = [name for name in _FILES if name in device.facts.precisions] or ["fp32"]
-    picture = _picture(*SIZES[0])
+    partial, first = "", FIXED if device.fixed else SIZES[0]
+    picture = _picture(*first)
     try:
-        right = _call(_graph(_CPU, "fp32", SIZES[0]), picture)
+        right = _call(_graph(_CPU, "fp32", first), picture)
     except OnnxflowError as error:
         return Trial({}, dict.fromkeys(wanted, (f"the CPU does not compute it either: {error.message}", error.hint)))
-    for precision in wanted:
+    for number, precision in enumerate(wanted, start=1):
         try:
-            speed[precision] = _tried(device, precision, picture, right, split)
+            speed[precision], part = _tried(device, precision, picture, right, split)
+            partial = partial or part
         except OnnxflowError as error:
             message = error.message.removeprefix(f"{device}: ").removeprefix(f"{_named(precision)}: ")
             failed[precision] = (message.removeprefix(f"{device} "), error.hint)
         except Exception as error:  # whatever a driver raises is an answer too
             failed[precision] = (f"{type(error).__name__}: {first_line(error)}", "onnxflow doctor")
-    return Trial(speed, failed, split)
+        tell(Trial(dict(speed), dict(failed), split, partial, tuple(wanted[number:])))
+    return Trial(speed, failed, split, partial)
 
 
 def operations(batch: int, size: int) -> int:
@@ -107,9 +131,11 @@ def difference(found: NDArray[Any], right: NDArray[Any]) -> float:
     return float(np.linalg.norm(found.astype(np.float64) - exact) / np.linalg.norm(exact))
 
 
-def _tried(device: Device, precision: str, picture: NDArray[Any], right: NDArray[Any], split: bool) -> float:
-    """GFLOP/s in a precision; OnnxflowError when it does not compute, or not right."""
-    graph = _graph(device, precision, SIZES[0], split)
+def _tried(
+    device: Device, precision: str, picture: NDArray[Any], right: NDArray[Any], split: bool
+) -> tuple[float, str]:
+    """GFLOP/s in a precision, and what was left to the CPU; OnnxflowError when it does not compute, or not right."""
+    graph, partial = _opened(device, precision, split)
     error = difference(_call(graph, picture), right)
     if not error <= ALLOWED[precision]:
         raise ProviderError(
@@ -117,11 +143,8 @@ def _tried(device: Device, precision: str, picture: NDArray[Any], right: NDArray
             hint="an update of the driver or of the wheel may mend it; until then name another device",
         )
     found = 0.0
-    for sizes in SIZES:
+    for sizes in (FIXED,) if device.fixed else SIZES:
         try:
-            if found and _is_fixed(device):
-                graph.close()
-                graph = _graph(device, precision, sizes, split)
             seconds = _seconds(graph, _picture(*sizes))
         except OnnxflowError:
             if not found:
@@ -131,7 +154,21 @@ def _tried(device: Device, precision: str, picture: NDArray[Any], right: NDArray
         if seconds >= ENOUGH:
             break
     graph.close()
-    return round(found, 3)
+    return round(found, 3), partial
+
+
+def _opened(device: Device, precision: str, split: bool) -> tuple[OrtGraph, str]:
+    """The network on a device, and what that left to the CPU: only a provider that is known not to have kernels for all
+    of it may leave anything."""
+    first = FIXED if device.fixed else SIZES[0]
+    try:
+        return _graph(device, precision, first, split), ""
+    except ProviderError as error:
+        part = _PART.search(error.message)
+        if part is None or all(map(device.facts.has, _HEAVY)):
+            raise
+        partial = part[0]
+    return _graph(device, precision, first, split, fallback=True), partial
 
 
 def _seconds(graph: OrtGraph, picture: NDArray[Any]) -> float:
@@ -149,14 +186,13 @@ def _named(precision: str) -> str:
     return f"the trial in {precision}"
 
 
-def _graph(device: Device, precision: str, sizes: tuple[int, int], split: bool = False) -> OrtGraph:
-    fixed = dict(zip(("batch", "height", "width"), (*sizes, sizes[1]), strict=True)) if _is_fixed(device) else None
+def _graph(
+    device: Device, precision: str, sizes: tuple[int, int], split: bool = False, fallback: bool = False
+) -> OrtGraph:
+    fixed = dict(zip(("batch", "height", "width"), (*sizes, sizes[1]), strict=True)) if device.fixed else None
     file = Path(str(files("onnxflow.assets") / "probe" / _FILES[precision]))
-    return OrtGraph(file, _named(precision), CancelToken(), Target(device, precision, split=split), fixed)
-
-
-def _is_fixed(device: Device) -> bool:
-    return bool({"", device.unit} & device.facts.fixed)
+    target = Target(device, precision, fallback, split=split)
+    return OrtGraph(file, _named(precision), CancelToken(), target, fixed)
 
 
 def _call(graph: OrtGraph, picture: NDArray[Any]) -> NDArray[Any]:

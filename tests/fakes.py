@@ -215,20 +215,26 @@ def no_sessions() -> SessionCache:
 
 
 class FakeMachine:
-    """A machine with the CPU (100 GFLOP/s) and what is given: a device's speeds by precision, or what is wrong."""
+    """A machine with the CPU (100 GFLOP/s) and what is given: a device's speeds by precision, its health, or what is
+    wrong; ``mended`` is what devices are found to be when they are tried again."""
 
-    def __init__(self, **devices: Mapping[str, float] | str) -> None:
+    def __init__(self, **devices: Mapping[str, float] | str | Health) -> None:
         self.asked: list[str] = []
+        self.mended: dict[Device, Health] = {}
         self._found = {CPU: Health(CPU, True, speed={"fp32": 100.0})}
         for name, told in devices.items():
             device = parse_device(name.replace("_", ":"))
-            if isinstance(told, str):
+            if isinstance(told, Health):
+                self._found[device] = told
+            elif isinstance(told, str):
                 self._found[device] = Health(device, False, told, f"mend {device}")
             else:
                 self._found[device] = Health(device, True, speed=told)
 
-    def health(self, device: Device) -> Health:
+    def health(self, device: Device, *, again: bool = False) -> Health:
         self.asked.append(str(device))
+        if again and device in self.mended:
+            self._found[device] = self.mended[device]
         return self._found.get(device) or Health(device, False, f"{device} is not installed", f"install {device}")
 
     def devices(self) -> tuple[Device, ...]:

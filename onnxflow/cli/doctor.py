@@ -40,12 +40,14 @@ def _folders() -> tuple[list[Folder], list[Finding]]:
     from pathlib import Path
 
     from onnxflow.errors import UsageError
+    from onnxflow.placing import placing_of
     from onnxflow.providers.doctor import Finding, Folder
     from onnxflow.providers.examine import writable
     from onnxflow.settings import load_settings
 
     try:
         settings = load_settings(environment=os.environ, working_dir=Path.cwd())
+        placing_of([], settings.place)
     except UsageError as error:
         where = f" ({error.where})" if error.where else ""
         return [], [Finding("problem", "settings", error.message + where, error.hint)]

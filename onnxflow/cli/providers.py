@@ -40,9 +40,9 @@ def providers(
         typer.echo("  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip())
     typer.echo("\nFP32 and FP16 are GFLOP/s, measured with a small network.")
     for row in rows:
-        if not row["works"]:
+        for one in row["limits"] if row["works"] else [row]:
             typer.echo(
-                printable(f"{row['device']}: {row['problem']}" + (f"; try: {row['cure']}" if row["cure"] else ""))
+                printable(f"{row['device']}: {one['problem']}" + (f"; try: {one['cure']}" if one["cure"] else ""))
             )
     available = "; ".join(f"{name}: {command}" for name, command in others["available"].items())
     if available:
@@ -54,6 +54,7 @@ def providers(
 def _rows(machine: ProbedMachine, host: Host) -> list[dict[str, Any]]:
     """A device a row, those that do not work last."""
     from onnxflow.providers.device import CPU
+    from onnxflow.providers.doctor import limits
     from onnxflow.providers.machine import Health
     from onnxflow.providers.offer import Offer
     from onnxflow.providers.wheels import wheel_of
@@ -71,6 +72,7 @@ def _rows(machine: ProbedMachine, host: Host) -> list[dict[str, Any]]:
                 "works": health.works,
                 "problem": health.problem,
                 "cure": health.cure,
+                "limits": [{"problem": problem, "cure": cure} for problem, cure in limits(health)],
                 "wheel": " ".join(wheel_of(device.provider)).strip(),
             }
         )
@@ -89,7 +91,8 @@ def _cell(row: dict[str, Any], name: str) -> str:
 def _others(there: set[str], host: Host) -> dict[str, Any]:
     """The providers that are not installed: how to get those that have a wheel for this machine, and the rest."""
     from onnxflow.providers.catalog import PROVIDERS
-    from onnxflow.providers.doctor import wheels_here
+    from onnxflow.providers.doctor import installing, wheels_here
+    from onnxflow.providers.wheels import installed
 
     available, elsewhere = {}, []
     for facts in PROVIDERS:
@@ -97,7 +100,7 @@ def _others(there: set[str], host: Host) -> dict[str, Any]:
             continue
         wheels = wheels_here(facts, host)
         if wheels:
-            available[facts.name] = wheels[-1].install if wheels[-1].plugin else wheels[0].install
+            available[facts.name] = installing(wheels[-1] if wheels[-1].plugin else wheels[0], installed())
         else:
             elsewhere.append(facts.name)
     return {"available": available, "elsewhere": elsewhere}

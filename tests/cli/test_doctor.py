@@ -92,6 +92,16 @@ def test_a_cache_that_is_a_file_is_to_mend(tmp_path: Path) -> None:
     assert "cannot be written" in done.stdout and "try: set ONNXFLOW_CACHE" in done.stdout
 
 
+def test_a_placement_that_there_is_not_is_to_mend(tmp_path: Path) -> None:
+    for profile, said in (('unett = "cpu"', "there is no component 'unett'"), ('unet = "cudda"', "'cudda'")):
+        (tmp_path / "onnxflow.toml").write_text(f"[place]\n{profile}\n")
+        done = doctor(tmp_path)
+        assert done.returncode == 1, done.stdout
+        (line,) = [line for line in done.stdout.splitlines() if line.startswith("problem")]
+        assert line.split()[1] == "settings" and said in line and "onnxflow.toml" in line
+        assert "try: did you mean" in done.stdout
+
+
 def test_settings_that_cannot_be_used_are_to_mend(tmp_path: Path) -> None:
     done = doctor(tmp_path, ONNXFLOW_MODELS=str(tmp_path / "nowhere"))
     assert done.returncode == 1

@@ -25,7 +25,8 @@ def test_devices_are_listed_with_their_speed_and_remembered(tmp_path: Path) -> N
     head, cpu, *rest = done.stdout.splitlines()
     assert head.split() == ["DEVICE", "WHAT", "FP32", "FP16", "STATE", "WHEEL"]
     assert cpu.split()[0] == "cpu" and " works " in cpu and "onnxruntime" in cpu
-    assert any(line.startswith("not installed: ") for line in rest)
+    (others,) = [line for line in rest if line.startswith("not installed: ")]
+    assert "cuda: " not in others or "cuda: pip uninstall -y onnxruntime" in others
     assert providers(tmp_path).stdout == done.stdout  # the speed as well: it was not measured again
     kept = (tmp_path / "cache" / "probe.json").stat().st_mtime_ns
     assert providers(tmp_path, "--refresh").returncode == 0

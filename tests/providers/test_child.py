@@ -5,13 +5,16 @@ from __future__ import annotations
 import os
 import signal
 import sys
+import threading
 import time
 from pathlib import Path
 
 import pytest
 
+from onnxflow.cancel import CancelToken
+from onnxflow.errors import Cancelled
 from onnxflow.providers import child
-from onnxflow.providers.child import Ended, death, run_child, signal_of
+from onnxflow.providers.child import Ended, death, is_passing, run_child, signal_of
 
 posix = pytest.mark.skipif(sys.platform == "win32", reason="signals of POSIX")
 
@@ -138,3 +141,34 @@ def test_an_interrupt_leaves_no_child_behind(tmp_path: Path, monkeypatch: pytest
             return
         time.sleep(0.1)
     pytest.fail("the child still runs")
+
+
+def test_a_cancelled_run_ends_the_child_at_once(tmp_path: Path) -> None:
+    cancel = CancelToken()
+    threading.Timer(1.0, cancel.cancel).start()
+    code = f"import time, pathlib; time.sleep(4); pathlib.Path({str(tmp_path / 'late')!r}).touch()"
+    started = time.monotonic()
+    with pytest.raises(Cancelled):
+        run_child([sys.executable, "-c", code], 60, cancel)
+    assert time.monotonic() - started < 3
+    time.sleep(4)
+    assert not (tmp_path / "late").exists()
+    with pytest.raises(Cancelled):
+        run_child(["/nowhere/python"], 60, cancel)
+
+
+def test_a_child_sees_the_environment_that_it_is_given() -> None:
+    ended = run_child([sys.executable, "-c", "import os; print(os.environ['X'])"], 20, None, {**os.environ, "X": "y"})
+    assert ended.output.strip() == "y"
+
+
+def test_what_a_child_wrote_in_many_turns_is_all_there() -> None:
+    ended = python("import time\nfor n in range(4): print(n, flush=True); time.sleep(0.3)")
+    assert (ended.output.split(), ended.code) == (["0", "1", "2", "3"], 0)
+
+
+@posix
+def test_want_of_memory_and_of_time_may_pass() -> None:
+    assert is_passing(death(Ended("", "", -9), 60)[0]) and is_passing(death(Ended("", "", None), 60)[0])
+    assert is_passing("not enough memory to run it") and is_passing("the GPU has not enough memory")
+    assert not is_passing(death(Ended("", "", -11), 60)[0]) and not is_passing("took none of its 20 heavy nodes")

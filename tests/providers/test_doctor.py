@@ -11,12 +11,12 @@ import pytest
 from onnxflow.providers import doctor, examine
 from onnxflow.providers.catalog import provider_named
 from onnxflow.providers.device import CPU, Device
-from onnxflow.providers.doctor import Examined, Finding, Folder, findings
+from onnxflow.providers.doctor import Examined, Finding, Folder, findings, installing
 from onnxflow.providers.host import Host
 from onnxflow.providers.machine import Health
 from onnxflow.providers.offer import Offer
 from onnxflow.providers.probe import Listing
-from onnxflow.providers.provider import Library, Wheel
+from onnxflow.providers.provider import Library, Provider, Wheel
 
 HOST = Host("linux", "x86_64", 64, "", "glibc 2.36", (3, 12, 1), False, "AMD EPYC", 8, 16_000_000_000)
 WELL = Examined(HOST, {"onnxruntime": "1.31.1"}, Listing(), (Health(CPU, True, "", "", {"fp32": 40.0}),))
@@ -195,6 +195,36 @@ def test_a_provider_in_the_wheel_of_one_that_works_is_no_problem(monkeypatch: py
     assert [one.what for one in problems(replace(WELL, healths=(*WELL.healths, failed)))] == ["tensorrt:0"]
 
 
+def test_a_unit_beside_one_that_works_is_no_problem() -> None:
+    failed = Health(Device("coreml", "npu"), False, "Core ML could not compile this graph for this Mac", "x")
+    seen = replace(WELL, healths=(*WELL.healths, Health(Device("coreml", "gpu"), True), failed))
+    assert problems(seen) == [] and [note.what for note in notes(seen)] == ["coreml:npu"]
+    assert [one.what for one in problems(replace(WELL, healths=(*WELL.healths, failed)))] == ["coreml:npu"]
+
+
+def test_what_a_device_that_works_does_not_do_is_a_note() -> None:
+    half = Health(WEBGPU, True, speed={"fp32": 90.0}, failed={"fp16": ("the GPU lacks shader-f16", "use fp32")})
+    part = Health(Device("xnnpack"), True, speed={"fp32": 90.0}, partial="took 6 of 9 heavy nodes")
+    seen = replace(WELL, healths=(*WELL.healths, half, part))
+    assert problems(seen) == []
+    assert [(note.what, note.why, note.cure) for note in notes(seen)] == [
+        ("webgpu", "fp16: the GPU lacks shader-f16", "use fp32"),
+        (
+            "xnnpack",
+            "it takes part of a graph only: took 6 of 9 heavy nodes",
+            "--fallback allow lets the CPU do the rest",
+        ),
+    ]
+
+
+def test_nothing_is_installed_over_another_onnxruntime() -> None:
+    gpu = provider_named("cuda").wheels[0]
+    plugin = provider_named("webgpu").wheels[0]
+    for there, before in ((["onnxruntime"], "pip uninstall -y onnxruntime && "), (["onnxruntime-ep-webgpu"], "")):
+        assert installing(gpu, there) == f"{before}pip install onnxflow-cuda"
+        assert installing(plugin, there) == "pip install 'onnxflow[webgpu]'"
+
+
 def test_folders_that_cannot_be_written() -> None:
     cache = Folder("cache", Path("/cache"), False, "set ONNXFLOW_CACHE")
     models = Folder("models", Path("/models"), False, needed=False)
@@ -228,12 +258,14 @@ def test_examining_tries_every_device_that_is_offered(tmp_path: Path, monkeypatc
         def measured(self, device: Device) -> Health:
             return Health(device, True)
 
-    monkeypatch.setattr(examine, "loads", lambda name: False)
+        def missing(self, facts: Provider) -> tuple[Library, ...]:
+            return facts.libraries[:1]
+
     seen = examine.examine(Machine(), [Folder("output", tmp_path, True)])  # type: ignore[arg-type]
     assert [str(health.device) for health in seen.healths] == ["cpu", "cuda:0"]
     assert [folder.what for folder in seen.folders] == ["cache", "output"]
     assert [one.name for one in seen.missing["webgpu"]] == ["libvulkan.so.1"]
-    assert not seen.missing["cuda"]
+    assert seen.missing.keys() == {"webgpu"}, "only of those that failed"
     assert seen.host.cores >= 1 and seen.wheels
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -11,6 +11,7 @@ from fakes import FakeMachine
 
 from onnxflow.errors import ProviderError
 from onnxflow.providers.device import Device, parse_device
+from onnxflow.providers.machine import Health
 from onnxflow.providers.placement import (
     ANY,
     Placement,
@@ -130,7 +131,68 @@ def test_on_the_cpu_int8_where_the_default_does_not_fit_into_the_memory() -> Non
         assert where(kept) == "cpu@fp32" and not kept.note
 
 
+def health(name: str, speed: Mapping[str, float], **more: Any) -> Health:
+    return Health(parse_device(name), True, speed=speed, **more)
+
+
+NO_HALF = {"fp16": ("the GPU lacks shader-f16", "use the model in fp32")}
+
+
+def test_auto_judges_a_device_by_the_precision_that_was_measured() -> None:
+    static = Source(("int8-static", "fp32"), preferred="int8-static")
+    assert where(place("auto", static, qnn_npu={"fp16": 5000.0})) == "qnn:npu@int8-static"
+    assert where(place("auto", static, qnn_npu={"fp16": 120.0})) == "cpu@int8-static"
+    assert where(place("auto", static, qnn_npu={"fp16": 5000.0}, openvino_cpu=FAST)) == "qnn:npu@int8-static"
+    assert where(place("auto", Source(("fp32", "fp16")), qnn_npu={"fp16": 500.0})) == "qnn:npu@fp16"
+
+
+def test_auto_leaves_out_a_precision_whose_trial_failed_also_when_it_was_asked_for() -> None:
+    half, machine = Source(("fp32", "fp16")), {"webgpu": health("webgpu", {"fp32": 900.0}, failed=NO_HALF)}
+    assert where(place("auto", half, **machine)) == "webgpu@fp32"
+    assert where(place("auto@fp16", half, **machine)) == "cpu@fp16"
+
+
+def test_auto_leaves_out_a_device_that_takes_part_of_a_graph_unless_it_may() -> None:
+    machine = {"xnnpack": health("xnnpack", {"fp32": 900.0}, partial="took 6 of 9 heavy nodes")}
+    assert where(place("auto", **machine)) == "cpu@fp32"
+    assert where(place("auto", fallback=True, **machine)) == "xnnpack@fp32"
+    assert where(place("xnnpack", **machine)) == "xnnpack@fp32", "loading it says what it leaves"
+
+
 # Somebody named one.
+
+
+def test_a_precision_whose_trial_failed_is_refused_with_its_words() -> None:
+    machine = {"webgpu": health("webgpu", {"fp32": 900.0}, failed=NO_HALF)}
+    half, only_half = Source(("fp32", "fp16")), Source(("fp16",))
+    for wish, source in (("webgpu@fp16", half), ("webgpu", Source(("fp32", "fp16"), "fp16")), ("webgpu", only_half)):
+        error = refused(wish, source, **machine)
+        assert error.message == "webgpu cannot be used in fp16: the GPU lacks shader-f16"
+        assert error.hint == "use the model in fp32"
+    with pytest.raises(ProviderError, match="in fp16: the GPU lacks"):
+        placer(**machine).check(parse_wish("webgpu@fp16"))
+    placer(**machine).check(parse_wish("webgpu@fp32"))
+    assert where(place("webgpu", half, **machine)) == "webgpu@fp32"
+    found = place("webgpu@fp16", half, fallback=True, **machine)
+    assert where(found) == "cpu@fp16" and "in fp16: the GPU lacks" in found.note
+
+
+def test_nobody_is_refused_for_a_failure_that_is_only_remembered() -> None:
+    webgpu = parse_device("webgpu")
+    half = Source(("fp32", "fp16"))
+    for before in ("no driver", health("webgpu", {"fp32": 900.0}, failed=NO_HALF)):
+        for act in (
+            lambda placed: placed.place(parse_wish("webgpu@fp16"), half, "unet"),
+            lambda placed: placed.check(parse_wish("webgpu@fp16")),
+        ):
+            machine = FakeMachine(webgpu=before)
+            machine.mended[webgpu] = health("webgpu", FAST)
+            act(Placer(machine, verdict=Verdicts(), memory=lambda: None))
+            assert machine.health(webgpu).speed == FAST
+    machine = FakeMachine(webgpu=health("webgpu", {"fp32": 900.0}, failed=NO_HALF))
+    machine.mended[webgpu] = health("webgpu", FAST)
+    found = Placer(machine, verdict=Verdicts(), memory=lambda: None).place(parse_wish("webgpu"), half, "unet")
+    assert where(found) == "webgpu@fp32", "what works is not tried again at each run"
 
 
 def test_a_device_that_was_named_is_taken_however_slow() -> None:

@@ -10,37 +10,20 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from probe_script import CUDA, WORKS, Script
 
 from onnxflow.providers import probe, probe_child
 from onnxflow.providers.cache_folder import recall
+from onnxflow.providers.catalog import provider_named
 from onnxflow.providers.device import CPU, Device, parse_device
 from onnxflow.providers.machine import Health
 from onnxflow.providers.probe import ProbedMachine, only_cpu
 from onnxflow.providers.probe_child import MARK, answer_in
 
-CUDA = Device("cuda", "0")
-WORKS = {"works": True, "problem": "", "cure": "", "speed": {"fp32": 100.0, "fp16": 200.0}}
-
 
 @pytest.fixture(autouse=True)
 def _own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ONNXFLOW_CACHE", str(tmp_path / "cache"))
-
-
-class Script:
-    """A child that does what a piece of Python says, and a count of how often it was started."""
-
-    def __init__(self, folder: Path, code: str) -> None:
-        self._starts = folder / "starts"
-        file = folder / "child.py"
-        head = f"import json, os, sys, time\nopen({str(self._starts)!r}, 'a').write(' '.join(sys.argv[1:]) + '\\n')\n"
-        tell = f"def tell(told): print('\\n' + {MARK!r} + json.dumps(told), flush=True)\n"
-        file.write_text(head + tell + code, "utf-8")
-        self.command = (sys.executable, "-I", str(file))
-
-    @property
-    def asked(self) -> list[str]:
-        return self._starts.read_text("utf-8").splitlines() if self._starts.exists() else []
 
 
 def test_the_cpu_is_tried_for_real_and_remembered() -> None:
@@ -63,6 +46,17 @@ def test_the_child_lists_what_is_installed() -> None:
     done = subprocess.run([*probe.COMMAND, "devices"], capture_output=True, text=True, check=True)
     told = answer_in(done.stdout)
     assert told is not None and isinstance(told["offers"], list) and told["version"]
+
+
+def test_the_child_says_what_it_knows_after_each_precision() -> None:
+    done = subprocess.run([*probe.COMMAND, "cpu"], capture_output=True, text=True, check=True)
+    said = [json.loads(line.removeprefix(MARK)) for line in done.stdout.splitlines() if line.startswith(MARK)]
+    assert [(set(one["speed"]), one["left"]) for one in said] == [
+        ({"fp32"}, ["fp16"]),
+        ({"fp32", "fp16"}, []),
+        ({"fp32", "fp16"}, []),
+    ]
+    assert all(one["works"] for one in said)
 
 
 def test_the_child_answers_what_it_does_not_understand() -> None:
@@ -141,78 +135,22 @@ def test_an_answer_is_kept_until_the_wheel_the_driver_or_the_system_changes(
     assert script.asked == ["cuda:0"] * 4
 
 
-def test_a_failure_is_believed_until_something_may_have_mended_it(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    script = Script(tmp_path, "tell({'works': False, 'problem': 'no driver', 'cure': 'install it'})")
-    found = ProbedMachine(command=script.command).health(CUDA)
-    assert (found.works, found.problem, found.cure) == (False, "no driver", "install it")
-    assert ProbedMachine(command=script.command).health(CUDA) == found
-    assert len(script.asked) == 1
-    monkeypatch.setattr(probe, "surroundings", lambda: "another library is there")
-    assert ProbedMachine(command=script.command).health(CUDA) == found
-    assert len(script.asked) == 2
+def test_libraries_are_looked_for_in_a_child(tmp_path: Path) -> None:
+    facts = provider_named("cuda")
+    names = [one.name for one in facts.libraries if one.platform == sys.platform]
+    script = Script(tmp_path, f"tell({{'missing': {names[:1]!r}}})\nos.abort()")
+    machine = ProbedMachine(command=script.command)
+    assert [one.name for one in machine.missing(facts)] == names[:1]
+    assert machine.missing(CPU.facts) == () and script.asked == ["libraries cuda"] * bool(names)
+    assert ProbedMachine(command=Script(tmp_path, "os.abort()").command).missing(facts) == ()
 
 
-@pytest.mark.parametrize("more", ["'problem': 'not enough memory to load it'", "'problem': 'x', 'defect': True"])
-def test_want_of_memory_and_our_own_defects_are_not_remembered(tmp_path: Path, more: str) -> None:
-    script = Script(tmp_path, f"tell({{'works': False, 'cure': '', {more}}})")
-    for _ in range(2):
-        assert not ProbedMachine(command=script.command).health(CUDA).works
-    assert len(script.asked) == 2
-
-
-@pytest.mark.parametrize(
-    ("code", "problem"),
-    [
-        ("time.sleep(60)", "it did not answer within 2 s"),
-        ("print('garbage')", "its trial ended with exit code 0 and gave no result"),
-        ("sys.exit('it broke')", "its trial ended with exit code 1 and gave no result: it broke"),
-        (f"print({MARK!r} + '{{not json')", "its trial ended with exit code 0 and gave no result"),
-        (f"print({MARK!r} + '[1]')", "its trial ended with exit code 0 and gave no result"),
-        ("tell({'speed': {}})", "its trial gave an answer that cannot be read"),
-        ("tell({'works': True, 'speed': {'fp32': 'fast'}})", "its trial gave an answer that cannot be read"),
-        ("tell({'import': \"No module named 'onnxruntime'\"})", "onnxruntime is not installed"),
-        (
-            "tell({'import': 'libgomp.so.1: cannot open shared object file: No such file'})",
-            "the library libgomp.so.1 is missing",
-        ),
-    ],
-)
-def test_what_a_child_does_instead_of_answering(tmp_path: Path, code: str, problem: str) -> None:
-    script = Script(tmp_path, code)
-    found = ProbedMachine(command=script.command, limit=2).health(CUDA)
-    assert not found.works
-    assert found.problem == problem
-    assert found.cure
-
-
-@pytest.mark.skipif(sys.platform == "win32", reason="signals of POSIX")
-@pytest.mark.parametrize(
-    ("name", "said"), [("SIGSEGV", "(SIGSEGV)"), ("SIGABRT", "(SIGABRT)"), ("SIGILL", "illegal instruction")]
-)
-def test_a_child_that_dies_is_told_and_remembered(tmp_path: Path, name: str, said: str) -> None:
-    script = Script(tmp_path, f"import signal\nos.kill(os.getpid(), signal.{name})")
-    found = ProbedMachine(command=script.command).health(CUDA)
-    assert not found.works and said in found.problem
-    assert ProbedMachine(command=script.command).health(CUDA) == found
-    assert len(script.asked) == 1
-
-
-def test_an_answer_counts_even_when_the_process_crashes_as_it_ends(tmp_path: Path) -> None:
-    script = Script(tmp_path, f"tell({WORKS!r})\nos.abort()")
-    assert ProbedMachine(command=script.command).health(CUDA).works
-
-
-def test_why_the_cpu_took_over_is_read_from_what_onnx_runtime_wrote(tmp_path: Path) -> None:
-    took = {"works": False, "problem": "took none of its 20 heavy nodes, cpu would run", "cure": "another"}
-    for words, problem in (
-        ("libodd.so.9: cannot open shared object file: No such file", "the library libodd.so.9 is missing"),
-        ("[W:onnxruntime:Default, x.cc:1 f] nothing of interest", took["problem"]),
-    ):
-        script = Script(tmp_path, f"print({words!r}, file=sys.stderr)\ntell({took!r})")
-        found = ProbedMachine(command=script.command, refresh=True).health(CUDA)
-        assert not found.works and found.problem == problem and found.cure
+@pytest.mark.skipif(sys.platform != "linux", reason="CUDA's libraries of Linux")
+def test_the_child_looks_for_them() -> None:
+    names = {one.name for one in ProbedMachine().missing(provider_named("tensorrt"))}
+    assert names <= {one.name for one in provider_named("tensorrt").libraries}
+    if importlib.util.find_spec("tensorrt_libs") is None:
+        assert "libnvinfer.so.10" in names
 
 
 def offer(provider: str, unit: str = "", **more: str) -> dict[str, Any]:
@@ -278,6 +216,7 @@ def test_what_is_remembered_and_damaged_is_tried_again(tmp_path: Path) -> None:
 
 def test_the_last_answer_counts() -> None:
     assert answer_in(f'x\n{MARK}{{"a": 1}}\nnoise\n{MARK}{{"a": 2}}\n') == {"a": 2}
+    assert answer_in(f'{MARK}{{"a": 1}}\n{MARK}{{"a": ') == {"a": 1}
     assert answer_in("") is None and answer_in(MARK) is None
 
 
