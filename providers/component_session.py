@@ -14,6 +14,7 @@ from onnxflow.providers.device import CPU
 from onnxflow.providers.numbers import bad_share
 from onnxflow.providers.placement import Placement
 from onnxflow.providers.session_key import FP32, UPCAST, ModelSource, SessionKey, UseKey
+from onnxflow.providers.taken import remember_too_large
 
 if TYPE_CHECKING:
     from onnxflow.values import Feeds
@@ -99,6 +100,8 @@ class ComponentSession:
         same_memory = isinstance(error, MemoryLimitError) and not placed.device.own_memory
         if placed.device == CPU or same_memory or not (placed.fallback or placed.retreat):
             raise error
+        if isinstance(error, MemoryLimitError) and placed.retreat:
+            remember_too_large(self._source.identity, self._component, placed.variant, placed.device)
         slow = placed.variant == "fp16" and FP32 in self._source.variants(self._component)
         variant = FP32 if slow else placed.variant
         self._move(replace(placed, device=CPU, variant=variant, note=self._noted(error.message), split=False))

@@ -14,6 +14,7 @@ from onnxflow.errors import ProviderError, UsageError, did_you_mean, shown
 from onnxflow.memory import size, total_memory
 from onnxflow.providers.device import CPU, Device, parse_device
 from onnxflow.providers.machine import Health, Machine
+from onnxflow.providers.taken import was_too_large
 from onnxflow.providers.verdicts import Judged, known_verdict
 
 AUTO: Final = "auto"
@@ -162,10 +163,12 @@ class Placer:
         fallback: bool = False,
         verdict: Callable[[str, str, str, Device], Judged | None] = known_verdict,
         memory: Callable[[], int | None] = total_memory,
+        too_large: Callable[[str, str, str, Device], bool] = was_too_large,
     ) -> None:
         self._machine = machine
         self._verdict = verdict
         self._memory = memory
+        self._too_large = too_large
         self.fallback = fallback
 
     def check(self, wish: Wish) -> None:
@@ -232,7 +235,7 @@ class Placer:
             health = self._machine.health(device)
             whole = health.works and (self.fallback or not health.partial)
             variant = self._variant(device, source, component, wanted) if whole else None
-            if variant is None:
+            if variant is None or self._too_large(source.identity, component, variant, device):
                 continue
             # int8 is not tried: a device that was tried in one precision only is judged by that.
             speed = health.speed.get(variant, max(health.speed.values(), default=0.0))
@@ -279,8 +282,8 @@ class Placer:
         variant = wanted or source.variant_of(component)
         memory = self._memory() if wanted is None and "int8" in names and variant != "int8" else None
         if memory is not None:
-            needed = int(ROOM * source.weight_bytes(component, variant))
-            if needed > memory:
+            needed, small = (int(ROOM * source.weight_bytes(component, name)) for name in (variant, "int8"))
+            if needed > memory >= small:
                 note = f"int8, for {variant} takes {size(needed)} of memory, and the machine has {size(memory)}"
                 return Placement(CPU, "int8", asked, note, self.fallback)
         return Placement(CPU, variant, asked, fallback=self.fallback)

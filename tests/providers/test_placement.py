@@ -12,12 +12,7 @@ from fakes import FakeMachine
 from onnxflow.errors import ProviderError
 from onnxflow.providers.device import Device, parse_device
 from onnxflow.providers.machine import Health
-from onnxflow.providers.placement import (
-    ANY,
-    Placement,
-    Placer,
-    parse_wish,
-)
+from onnxflow.providers.placement import ANY, Placement, Placer, parse_wish
 from onnxflow.providers.verdicts import Judged
 
 FAST, SLOW = {"fp32": 900.0, "fp16": 1800.0}, {"fp32": 110.0}
@@ -263,3 +258,24 @@ def test_fallback_goes_to_the_cpu_and_says_why() -> None:
 
 def test_the_cpu_needs_no_fallback() -> None:
     assert place("cpu", fallback=True).note == "" and place("auto", fallback=True).note == ""
+
+
+def test_auto_does_not_try_again_what_a_device_had_no_memory_for() -> None:
+    asked: list[tuple[str, str, str, str]] = []
+
+    def too_large(identity: str, component: str, variant: str, device: Device) -> bool:
+        asked.append((identity, component, variant, str(device)))
+        return True
+
+    machine = FakeMachine(cuda_0=FAST)
+    placed = Placer(machine, verdict=Verdicts(), memory=lambda: None, too_large=too_large)
+    assert placed.place(ANY, Source(), "unet").device == Device("cpu")
+    assert asked == [("abc", "unet", "fp32", "cuda:0")]
+    assert placed.place(parse_wish("cuda"), Source(), "unet").device == Device("cuda", "0"), "a named one is tried"
+
+
+def test_int8_that_does_not_fit_either_is_not_taken() -> None:
+    gb = 10**9
+    both = Source(("fp32", "int8"), size=10 * gb)
+    assert placer(memory=3 * gb).place(ANY, both, "unet").variant == "fp32"
+    assert placer(memory=4 * gb).place(ANY, both, "unet").variant == "int8"

@@ -19,6 +19,7 @@ from onnxflow.providers.graph import NO_FACTS, Facts
 from onnxflow.providers.numbers import bad_share
 from onnxflow.providers.placement import Placement
 from onnxflow.providers.session import FAIL, UPCAST, ModelSource, SessionCache, SessionKey, SessionLease
+from onnxflow.providers.taken import was_too_large
 
 CUDA, NPU, WEB, OPENVINO = (parse_device(name) for name in ("cuda", "openvino:npu", "webgpu", "openvino:cpu"))
 FEEDS = {"x": np.ones((1, 2), np.float32)}
@@ -329,3 +330,13 @@ def test_what_failed_is_given_back_before_another_device_loads_it() -> None:
     one.get(Source(), "unet", noted).run(FEEDS)
     assert held == [0, 0]
     assert one.uses()[-1].note.startswith("an earlier word; fp16 gave NaN or infinity")
+
+
+def test_what_auto_found_too_large_for_a_device_is_remembered() -> None:
+    full = MemoryLimitError("not enough memory")
+    one = lease(Loader({"cuda:0@fp32": full, "webgpu@fp32": full}))
+    one.get(Source(), "unet", on(CUDA, retreat=True))
+    one.get(Source(), "unet", on(WEB, fallback=True))
+    assert was_too_large("a", "unet", "fp32", CUDA)
+    assert not was_too_large("a", "unet", "fp32", WEB), "somebody named it: they may try again"
+    assert not was_too_large("a", "unet", "fp16", CUDA)
