@@ -10,6 +10,7 @@ from __future__ import annotations
 import importlib.util
 import os
 import sys
+import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -35,6 +36,12 @@ LIMIT: Final = 60.0
 
 PATIENCE: Final = 5
 """A device that compiles for each size has so many times as long."""
+
+SHORT: Final = 600.0
+"""Seconds for which a device that did not answer is not waited for again, unless somebody names it."""
+
+NO_ANSWER: Final = "did not answer within"
+"""What child.death says of it."""
 
 VERSION: Final = "3"
 """Of the trial: a change of its network or its tolerances makes what is remembered void."""
@@ -138,6 +145,8 @@ class ProbedMachine:
             found = _health_in(device, kept) if kept is not None else None
             if found is None or ((found.failed or not found.works) and kept["around"] != surroundings()):
                 return None
+            if kept.get("until", float("inf")) < time.time():
+                return None
             return found
         except (KeyError, TypeError, ValueError, AttributeError):
             return None
@@ -150,8 +159,12 @@ class ProbedMachine:
             found = _health_in(device, told)
         except (KeyError, TypeError, ValueError, AttributeError):
             found = Health(device, False, "its trial gave an answer that cannot be read", "onnxflow doctor")
-        if not told.get("defect") and not _passing((found.problem, *(problem for problem, _ in found.failed.values()))):
+        passing = _passing((found.problem, *(problem for problem, _ in found.failed.values())))
+        silent = not found.works and NO_ANSWER in found.problem
+        if not told.get("defect") and (silent or not passing):
             kept = {name: value for name, value in asdict(found).items() if name != "device"}
+            if silent:  # each run would wait for it again, and it may be well the next time
+                kept["until"] = time.time() + SHORT
             remember(_NAME, {_key(device): {**kept, "around": surroundings(), "what": str(device)}})
         return found
 

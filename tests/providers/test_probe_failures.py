@@ -101,12 +101,26 @@ def test_want_of_memory_and_our_own_defects_are_not_remembered(tmp_path: Path, t
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="signals of POSIX")
-@pytest.mark.parametrize("code", ["time.sleep(60)", "import signal\nos.kill(os.getpid(), signal.SIGKILL)"])
-def test_a_child_that_ran_out_of_time_or_was_killed_is_not_remembered(tmp_path: Path, code: str) -> None:
-    script = Script(tmp_path, code)
+def test_a_child_that_was_killed_is_not_remembered(tmp_path: Path) -> None:
+    script = Script(tmp_path, "import signal\nos.kill(os.getpid(), signal.SIGKILL)")
     for _ in range(2):
         assert not ProbedMachine(command=script.command, limit=1).health(CUDA).works
     assert len(script.asked) == 2 and recall("probe") == {}
+
+
+def test_a_device_that_does_not_answer_is_left_alone_for_a_while_unless_it_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    script = Script(tmp_path, "time.sleep(60)")
+    for _ in range(2):
+        assert not ProbedMachine(command=script.command, limit=1).health(CUDA).works
+    assert len(script.asked) == 1
+    ProbedMachine(command=script.command, limit=1).health(CUDA, again=True)
+    assert len(script.asked) == 2
+    later = probe.time.time() + probe.SHORT + 1
+    monkeypatch.setattr(probe.time, "time", lambda: later)
+    ProbedMachine(command=script.command, limit=1).health(CUDA)
+    assert len(script.asked) == 3
 
 
 def test_a_listing_that_ran_out_of_time_is_not_remembered(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
