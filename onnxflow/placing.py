@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
+from onnxflow.cancel import CancelToken
 from onnxflow.engine.places import Placing, checked_variants
 from onnxflow.errors import UsageError, did_you_mean, shown
 from onnxflow.providers.machine import Machine, OnlyCpu
 from onnxflow.providers.placement import Placer, Wish, by_component, parse_wish, parse_wishes
+from onnxflow.providers.probe import ProbedMachine
 from onnxflow.providers.session import ON_NAN
 from onnxflow.settings import FILE_NAME
 
 REFUSE, ALLOW = FALLBACKS = ("refuse", "allow")
 """What happens when a device that was asked for does not take a graph: an error, or the CPU and a line that says so."""
+
+
+def machine_of(cancel: CancelToken, tell: Callable[[str], None] | None = None) -> ProbedMachine:
+    """This machine, whose devices are tried when they are asked for: ``tell`` hears which, ``cancel`` stops it."""
+    return ProbedMachine(tell=tell)
 
 
 def placing_of(
