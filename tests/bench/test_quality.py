@@ -115,7 +115,9 @@ def test_a_missed_bound_is_said_and_makes_the_exit_code_one(
     missed: list[str],
 ) -> None:
     same, other = made_up(quality, 100, (170, 110)), made_up(quality, level, right)
-    monkeypatch.setattr(quality, "draw_all", lambda recipe, model, roots, label, placing=None: other if label == "int8" else same)
+    monkeypatch.setattr(
+        quality, "draw_all", lambda recipe, model, roots, label, placing=None: other if label == "int8" else same
+    )
     assert quality.main(["--write-reference", "reference"]) == 0
     assert quality.main([]) == bool(missed)
     lines = capsys.readouterr().out.splitlines()
