@@ -158,7 +158,8 @@ def execute(plan: Plan, run: Run, outcome: Outcome) -> None:
         elif step.twin >= 0:
             twin = plan.steps[step.twin]
             result = shown.get(step.twin) or values.copy_of(twin, step)
-            fallen.update(step.first + slot for slot in range(len(result.outputs)) if twin.first + slot in fallen)
+            if fallen:
+                fallen.update(step.first + slot for slot in range(len(result.outputs)) if twin.first + slot in fallen)
         else:
             if run.listeners:
                 run.emit("executing", {"node": node.id, "display_node": node.id})

@@ -34,8 +34,8 @@ def since(before: Uses, after: Uses) -> Uses:
 
 
 def recalled(plan: Plan, cache: ResultCache | None) -> Uses:
-    """What sessions did for the known results that a plan builds on, as far back as results are known: one use for each
-    session, with the calls of all."""
+    """What sessions did for the known results that a plan builds on and for those that these were made of, as far as
+    they are known: one use for each session, with the calls of all."""
     if cache is None:
         return ()
     merged: dict[tuple[str, ...], SessionUse] = {}
@@ -43,9 +43,10 @@ def recalled(plan: Plan, cache: ResultCache | None) -> Uses:
     seen: set[bytes] = set()
     found: list[Uses] = []
     for step in reversed(plan.steps):
-        if not step.cached:
-            continue
-        if not step.needed and reached.isdisjoint(range(step.first, step.first + len(step.call.spec.outputs))):
+        if step.needed:
+            if not step.cached:
+                continue  # it runs, and says so itself
+        elif reached.isdisjoint(range(step.first, step.first + len(step.call.spec.outputs))):
             continue
         reached.update(place for _, place in step.links)
         result = cache.get(step.key)

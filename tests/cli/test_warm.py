@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import subprocess
 import sys
@@ -33,8 +34,10 @@ def tiny() -> Bundle:
 
 def onnxflow(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, "-P", "-m", "onnxflow", *arguments], cwd=folder, capture_output=True, text=True, check=False
-    )
+        [sys.executable, "-P", "-m", "onnxflow", *arguments],
+        cwd=folder, env={**os.environ, "ONNXFLOW_CACHE": str(folder.with_suffix(".kept"))},
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
 
 
 def test_each_network_says_what_it_took(tmp_path: Path) -> None:
@@ -146,7 +149,8 @@ def test_a_fallback_is_printed(tmp_path: Path) -> None:
         tmp_path, "warm", "onnxflow-tiny", "--size", "64x64", "--place", "unet=directml", "--fallback", "allow"
     )
     assert done.returncode == 0 and "unet, fp32 on cpu: read" in done.stdout
-    (line,) = done.stderr.splitlines()
+    tried, line = done.stderr.splitlines()
+    assert tried == "trying directml:0 ..."
     assert line.startswith("unet: asked for directml:0 (--place unet=directml), ran in fp32 on cpu: ")
 
 

@@ -49,6 +49,7 @@ class Runs:
         self.cache = ResultCache()
         self.machine = FakeMachine(cuda_0={"fp32": 50.0})
         self.memory: int | None = None
+        self.volatile = frozenset[str]()
         self.executed: list[str] = []
 
     def run(self, *place: str, fallback: str = "allow", **changes: Mapping[str, Any]) -> RunReport:
@@ -66,8 +67,9 @@ class Runs:
         placing = replace(placing_of(place, {}), placer=placer)
         disk = disk_at(self.folder)
         report = run_workflow(
-            workflow(**graph), CATALOG, disk, self.sessions, cache=self.cache, listeners=[listen], placing=placing
-        )
+            workflow(**graph), CATALOG, disk, self.sessions, cache=self.cache, listeners=[listen], placing=placing,
+            volatile=self.volatile,
+        )  # fmt: skip
         self.sessions.close()
         return report
 
@@ -114,6 +116,12 @@ def test_a_picture_says_what_made_it_also_where_results_were_known(runs: Runs) -
         ("text_encoder", 2), ("unet", 2), ("vae_decoder", 1),
     ]  # fmt: skip
     assert third.ran == ()
+
+
+def test_what_stands_behind_a_result_that_was_not_kept_counts_as_well(runs: Runs) -> None:
+    runs.volatile = frozenset({"k", "s"})
+    runs.run()
+    assert drawn(runs.run()) == {"text_encoder": "cpu", "vae_decoder": "cpu"} and runs.executed == ["s"]
 
 
 def test_a_session_that_runs_again_is_not_recalled_besides(runs: Runs) -> None:
