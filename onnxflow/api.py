@@ -6,7 +6,7 @@ import os
 import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from onnxflow.cancel import CancelToken
 from onnxflow.engine.events import Listener
@@ -16,12 +16,13 @@ from onnxflow.errors import UsageError, shown
 from onnxflow.models.disk import Disk, Folders
 from onnxflow.models.store import ModelStore
 from onnxflow.nodes.catalog import builtin_catalog
-from onnxflow.placing import placing_of
-from onnxflow.providers.probe import ProbedMachine
-from onnxflow.providers.session import SessionCache
+from onnxflow.placing import FALLBACKS, machine_of, placing_of
+from onnxflow.providers.session import ON_NAN, SessionCache
 from onnxflow.settings import Settings, load_settings
 from onnxflow.workflow.overrides import apply_overrides, apply_seed, override
 from onnxflow.workflow.read import read_workflow, workflow_from_document
+
+_PLACE_HINT: Final = 'allowed: a text as "unet=cuda:0,vae=cpu", several of them, or a mapping as {"unet": "cuda:0"}'
 
 
 def run(
@@ -33,7 +34,7 @@ def run(
     input_dir: str | os.PathLike[str] | None = None,
     output_dir: str | os.PathLike[str] | None = None,
     metadata: bool = True,
-    place: str | Sequence[str] = (),
+    place: str | Sequence[str] | Mapping[str, str] = (),
     fallback: str = "refuse",
     on_nan: str = "error",
     listener: Listener | None = None,
@@ -44,10 +45,14 @@ def run(
     ``overrides`` maps "NODE.INPUT" (by id, or by class or title when only one node has it) to a value; ``seed`` sets
     every seed. Pictures are written below ``output_dir`` (default output/) and are in ``report.images`` as uint8 arrays
     [height, width, channels]; the files carry the workflow unless ``metadata`` is off. ``place`` says what runs where,
-    as in "unet=cuda:0,vae=cpu" (components or node ids); a device that does not do it raises ProviderError, unless
-    ``fallback`` is "allow". ``on_nan`` "upcast" repeats in fp32 what gave NaN. Raises the errors of
-    ``onnxflow.errors``; Ctrl-C raises Cancelled.
+    as in "unet=cuda:0,vae=cpu" or {"unet": "cuda:0"} (components or node ids); a device that does not do it raises
+    ProviderError, unless ``fallback`` is "allow". ``on_nan`` "upcast" repeats in fp32 what gave NaN. Raises the errors
+    of ``onnxflow.errors``; Ctrl-C raises Cancelled.
     """
+    for name, value, allowed in (("fallback", fallback, FALLBACKS), ("on_nan", on_nan, ON_NAN)):
+        if not isinstance(value, str) or value not in allowed:
+            raise UsageError(f"{name} is {shown(value)}", hint=f"allowed: {', '.join(map(repr, allowed))}")
+    places = _placements(place)
     settings = load_settings(
         [Path(folder) for folder in models],
         Path(input_dir) if input_dir is not None else None,
@@ -65,14 +70,8 @@ def run(
     loaded = apply_overrides(loaded, [override(name, value) for name, value in (overrides or {}).items()], catalog)
     if seed is not None:
         loaded, _ = apply_seed(loaded, seed)
-    placing = placing_of(
-        [place] if isinstance(place, str) else place,
-        settings.place,
-        fallback=fallback,
-        on_nan=on_nan,
-        machine=ProbedMachine(),
-    )
     cancel = cancel or CancelToken()
+    placing = placing_of(places, settings.place, fallback=fallback, on_nan=on_nan, machine=machine_of(cancel))
     sessions = SessionCache()
     listeners = (listener,) if listener is not None else ()
     disk = disk_of(settings)
@@ -85,6 +84,28 @@ def run(
         )
     finally:
         sessions.close()
+
+
+def _placements(place: object) -> list[str]:
+    """The placements as texts; UsageError."""
+    if isinstance(place, str):
+        return [place]
+    texts: list[object] = []
+    if isinstance(place, Mapping):
+        for key, value in place.items():
+            if not all(isinstance(part, str) and "," not in part for part in (key, value)) or "=" in value:
+                raise UsageError(f"place has {shown(key)}: {shown(value)}", hint=_PLACE_HINT)
+            texts.append(f"{key}={value}")
+    elif isinstance(place, Sequence):
+        texts += place
+    else:
+        raise UsageError(f"place is {shown(place)}", hint=_PLACE_HINT)
+    found = []
+    for text in texts:
+        if not isinstance(text, str):
+            raise UsageError(f"place has {shown(text)} in it", hint=_PLACE_HINT)
+        found.append(text)
+    return found
 
 
 def disk_of(settings: Settings) -> Disk:

@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
-from onnxflow.engine.places import Placing
+from onnxflow.cancel import CancelToken
+from onnxflow.engine.places import Placing, checked_variants
 from onnxflow.errors import UsageError, did_you_mean, shown
 from onnxflow.providers.machine import Machine, OnlyCpu
 from onnxflow.providers.placement import Placer, Wish, by_component, parse_wish, parse_wishes
+from onnxflow.providers.probe import ProbedMachine
 from onnxflow.providers.session import ON_NAN
 from onnxflow.settings import FILE_NAME
 
 REFUSE, ALLOW = FALLBACKS = ("refuse", "allow")
 """What happens when a device that was asked for does not take a graph: an error, or the CPU and a line that says so."""
+
+
+def machine_of(cancel: CancelToken, tell: Callable[[str], None] | None = None) -> ProbedMachine:
+    """This machine, whose devices are tried when they are asked for: ``tell`` hears which, ``cancel`` stops it."""
+    return ProbedMachine(tell=tell)
 
 
 def placing_of(
@@ -29,9 +36,9 @@ def placing_of(
             raise UsageError(f"{flag} {shown(value)} is none of its choices", hint=did_you_mean(value, allowed))
     flags: dict[str, Wish] = {}
     for text in place:
-        for key, wish in parse_wishes(text, "--place").items():
+        for key, wish in checked_variants(parse_wishes(text, "--place")).items():
             flags.pop(key, None)  # the later one counts, also where both names stand for the same component
             flags[key] = wish
-    written = {key: parse_wish(text, FILE_NAME) for key, text in profile.items()}
+    written = checked_variants({key: parse_wish(text, FILE_NAME) for key, text in profile.items()})
     placer = Placer(machine or OnlyCpu(), fallback=fallback == ALLOW)
     return Placing(flags, by_component(written, FILE_NAME), placer, on_nan)

@@ -172,11 +172,14 @@ def _preload() -> None:
 
 def not_installed(device: Device) -> ProviderError:
     """That no wheel here has the provider of a device, with the command that brings one."""
+    from onnxflow.providers.install import install_command  # it reads what pip wrote, which a run does not need
+
     facts = device.facts
     here = (sys.platform, _machine())
     fitting = [wheel for wheel in facts.wheels if wheel.install and here in wheel.platforms]
     if fitting:
-        hint = " or ".join(wheel.install for wheel in fitting)
+        commands = [install_command(wheel) for wheel in fitting]
+        hint = " or ".join(sorted(commands, key=lambda command: "uninstall" in command))
     elif any(wheel.install for wheel in facts.wheels):
         hint = (
             f"there is no wheel of it for {here[0]} on {here[1]}: name another device; `onnxflow providers` lists them"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -79,3 +80,37 @@ def test_errors_are_raised_as_ours(tmp_path: Path) -> None:
     with pytest.raises(WorkflowError):
         onnxflow.run({"not": "a workflow"}, output_dir=tmp_path)
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        ({"fallback": True}, ["fallback is True", "'refuse', 'allow'"]),
+        ({"fallback": "alow"}, ["fallback is 'alow'", "'refuse', 'allow'"]),
+        ({"on_nan": None}, ["on_nan is None", "'error', 'upcast'"]),
+        ({"on_nan": np.zeros(2)}, ["on_nan is array", "'error', 'upcast'"]),
+        ({"place": None}, ["place is None", '"unet=cuda:0,vae=cpu"']),
+        ({"place": 7}, ["place is 7", '{"unet": "cuda:0"}']),
+        ({"place": [1]}, ["place has 1 in it", "a mapping"]),
+        ({"place": b"cpu"}, ["place has 99 in it"]),
+        ({"place": {"unet": None}}, ["place has 'unet': None"]),
+        ({"place": {5: "cpu"}}, ["place has 5: 'cpu'"]),
+        ({"place": {"unet": "cpu,vae=cpu"}}, ["place has 'unet': 'cpu,vae=cpu'"]),
+        ({"place": {"unnet": "cpu"}}, ["no component 'unnet'", "did you mean 'unet'"]),
+    ],
+)
+def test_arguments_that_make_no_sense_are_named(arguments: dict[str, Any], words: list[str], tmp_path: Path) -> None:
+    with pytest.raises(UsageError) as caught:
+        onnxflow.run(TXT2IMG, output_dir=tmp_path, **arguments)
+    assert all(word in caught.value.render() for word in words), caught.value.render()
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    "place", ["unet=cpu@int8,6=cpu", ["unet=cpu@int8", "6=cpu"], {"unet": "cpu@int8", "6": "cpu"}], ids=str
+)
+def test_places_are_texts_or_a_mapping(place: Any, tmp_path: Path) -> None:
+    report = onnxflow.run(TXT2IMG, overrides={**QUICK, "4.width": 64, "4.height": 64}, output_dir=tmp_path, place=place)
+    assert {use.component: (use.variant, use.asked != "auto") for use in report.sessions} == {
+        "text_encoder": ("fp32", False), "unet": ("int8", True), "vae_decoder": ("fp32", True),
+    }  # fmt: skip

@@ -24,14 +24,16 @@ class JsonEvents:
 
     def report(self, report: RunReport) -> None:
         """The last line of a run (ours, ComfyUI has none): files, seconds, nodes, sessions with what was
-        asked for and what ran, and the share of the networks' time by provider."""
-        sessions = [described(use) for use in report.sessions]
+        asked for and what ran, and the share of the networks' time by provider. What a session did in an earlier turn,
+        for results that this one used again, is "cached": true, and no part of the time."""
+        sessions: list[dict[str, Any]] = [described(use) for use in report.ran]
+        sessions += [{**described(use), "cached": True} for use in report.recalled]
         nodes = [
             {"node": n.id, "class_type": n.class_type, "seconds": round(n.seconds, 4), "cached": n.cached}
             for n in report.nodes
         ]
         files = [str(file.path) for file in report.saved]
-        time = {name: round(share, 4) for name, share in time_shares(report.sessions).items()}
+        time = {name: round(share, 4) for name, share in time_shares(report.ran).items()}
         data = {"files": files, "seconds": round(report.seconds, 4), "nodes": nodes, "sessions": sessions, "time": time}
         self._write("report", {**data, "prompt_id": report.run_id})
 

@@ -53,7 +53,9 @@ def run(
         ),
     ] = "error",
     metadata: Annotated[bool, typer.Option(help="Keep the workflow in the pictures.")] = True,
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress, no summary.")] = False,
+    quiet: Annotated[
+        bool, typer.Option("--quiet", "-q", help="No progress, no summary; only what is not as asked.")
+    ] = False,
     verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Times by node and session; tracebacks.")] = False,
 ) -> None:
     """Run a saved workflow: progress on stderr, the paths of saved files on stdout."""
@@ -103,8 +105,9 @@ def _run(
             place=place,
             fallback=fallback,
             on_nan=on_nan,
+            quiet=quiet,
         )
-        turns.run(json_events, quiet=quiet, verbose=verbose)
+        turns.run(json_events, verbose=verbose)
     except Exception as error:
         if verbose:
             traceback.print_exception(error)

@@ -1,7 +1,9 @@
-"""What a run did, for people: one line and one for everything that is not as asked, or tables with ``-v``."""
+"""What a run did, for people: one line, and one for everything that is not as asked; tables with ``-v``."""
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Iterable
 from typing import TextIO
 
 from onnxflow.engine.record import node_shares, time_shares
@@ -12,26 +14,41 @@ from onnxflow.providers.session import SessionUse
 
 
 def print_summary(report: RunReport, stream: TextIO) -> None:
-    """How long it took and which part of the model ran where, in which precision; then what is not as asked."""
+    """How long it took and which part of the model ran where, in which precision."""
     where: dict[str, list[str]] = {}
     for use in report.sessions:
         if use.calls:
             where.setdefault(f"{use.variant} on {use.device}", []).append(use.component)
     parts = "; ".join(f"{', '.join(dict.fromkeys(names))}: {place}" for place, names in where.items())
     print(f"done in {report.seconds:.1f} s" + (f"  ({parts})" if parts else ""), file=stream)
-    for use in report.sessions:
-        if use.calls and (line := fallen_back(use)):
-            print(line, file=stream)
 
 
-def fallen_back(use: SessionUse) -> str:
-    """One line saying how a session is not what was asked for; empty when it is."""
-    if use.note:
-        return printable(f"{use.component}: asked for {use.asked}, ran in {use.variant} on {use.device}: {use.note}")
-    if use.facts.elsewhere:
-        left = ", ".join(f"{count} {operator}" for operator, count in use.facts.elsewhere.items())
-        return printable(f"{use.component}: asked for {use.asked}, which left {left} to others ({_shares(use)})")
-    return ""
+def print_fallen_back(uses: Iterable[SessionUse], stream: TextIO) -> None:
+    """A line for everything that is not as asked: whoever wants quiet wants to know this."""
+    for line in fallen_back(uses):
+        print(line, file=stream)
+
+
+def fallen_back(uses: Iterable[SessionUse]) -> list[str]:
+    """How sessions are not what was asked for, a line for all of which the same is to say."""
+    found: dict[str, list[str]] = {}
+    for use in uses:
+        if not use.calls:
+            continue
+        if use.note:
+            said = f"asked for {use.asked}, ran in {use.variant} on {use.device}: {use.note}"
+        elif use.facts.elsewhere:
+            left = ", ".join(f"{count} {operator}" for operator, count in use.facts.elsewhere.items())
+            said = f"asked for {use.asked}, which left {left} to others ({_shares(use)})"
+        else:
+            continue
+        found.setdefault(said, []).append(use.component)
+    return [printable(f"{', '.join(dict.fromkeys(names))}: {said}") for said, names in found.items()]
+
+
+def tell_tried(text: str) -> None:
+    """Say on stderr which device is tried, before it is: it may take a minute, and is remembered afterwards."""
+    print(printable(f"{text} ..."), file=sys.stderr, flush=True)
 
 
 def print_details(report: RunReport, stream: TextIO) -> None:
@@ -39,7 +56,7 @@ def print_details(report: RunReport, stream: TextIO) -> None:
     for node in report.nodes:
         name = f"{node.id} {node.title or node.class_type}"
         print(f"  {'cached' if node.cached else f'{node.seconds:.3f} s':>10}  {name}", file=stream)
-    for use in report.sessions:
+    for use in report.ran:
         asked = f"; asked for {use.asked}" if use.asked != AUTO else ""
         name = f"{use.model} {use.component} ({use.variant}, {use.device}{asked})"
         facts = use.facts
@@ -50,7 +67,9 @@ def print_details(report: RunReport, stream: TextIO) -> None:
         )
         first = f", the first {facts.first_seconds:.3f} s" if use.calls > 1 else ""
         print(f"  {use.run_seconds:>8.3f} s  run  {name}, {use.calls} calls{first}; {_shares(use)}", file=stream)
-    shares = ", ".join(f"{share:.0%} {name}" for name, share in time_shares(report.sessions).items())
+    for use in report.recalled:
+        print(f"  {'cached':>10}  run  {use.model} {use.component} ({use.variant}, {use.device})", file=stream)
+    shares = ", ".join(f"{share:.0%} {name}" for name, share in time_shares(report.ran).items())
     if shares:
         print(f"  time in networks: {shares}", file=stream)
 

@@ -12,14 +12,13 @@ from onnxflow.api import disk_of
 from onnxflow.cancel import CancelToken
 from onnxflow.cli.json_events import JsonEvents
 from onnxflow.cli.progress import open_progress
-from onnxflow.cli.summary import print_details, print_summary
+from onnxflow.cli.summary import print_details, print_fallen_back, print_summary, tell_tried
 from onnxflow.engine.cache import ResultCache
 from onnxflow.engine.events import Event, Listener
 from onnxflow.engine.run import interruptible, run_workflow
 from onnxflow.errors import UsageError
 from onnxflow.nodes.catalog import builtin_catalog
-from onnxflow.placing import placing_of
-from onnxflow.providers.probe import ProbedMachine
+from onnxflow.placing import machine_of, placing_of
 from onnxflow.providers.session import SessionCache
 from onnxflow.settings import load_settings
 from onnxflow.workflow.overrides import (
@@ -50,10 +49,14 @@ class Turns:
         place: Sequence[str] = (),
         fallback: str,
         on_nan: str,
+        quiet: bool = False,
     ) -> None:
         overrides = [parse_override(text) for text in sets]
         settings = load_settings(models, input_dir, output_dir, environment=os.environ, working_dir=Path.cwd())
-        self._placing = placing_of(place, settings.place, fallback=fallback, on_nan=on_nan, machine=ProbedMachine())
+        self._cancel = CancelToken()
+        machine = machine_of(self._cancel, None if quiet else tell_tried)
+        self._placing = placing_of(place, settings.place, fallback=fallback, on_nan=on_nan, machine=machine)
+        self._quiet = quiet
         self._disk = disk_of(settings)
         self._catalog = builtin_catalog()
         self._base = apply_overrides(read_workflow(workflow), overrides, self._catalog)
@@ -70,10 +73,10 @@ class Turns:
                 hint="leave --count away, or give a sampler's seed a number",
             )
 
-    def run(self, json_events: JsonEvents | None, *, quiet: bool, verbose: bool) -> None:
+    def run(self, json_events: JsonEvents | None, *, verbose: bool) -> None:
         """Every turn in order: pictures are written, their paths (or the events) printed as soon as they are there."""
         sessions = SessionCache()
-        cancel = CancelToken()
+        cancel, quiet = self._cancel, self._quiet
         # Turns share what does not depend on the seed; the rest would only fill the memory.
         cache = ResultCache() if self._count > 1 else None
         if self._seeded is not None and not quiet:
@@ -108,6 +111,7 @@ class Turns:
                 print_details(report, sys.stderr)
             if not quiet:
                 print_summary(report, sys.stderr)
+            print_fallen_back(report.sessions, sys.stderr)
         sessions.close()
 
 

@@ -22,14 +22,16 @@ def verify(
 ) -> None:
     """Check a model's files against their SHA-256, and its graphs on a device against what PyTorch gave at export."""
     from onnxflow.cancel import CancelToken
+    from onnxflow.cli.summary import tell_tried
     from onnxflow.engine.verify import check_files, verdicts
     from onnxflow.errors import ModelError, ProviderError, UsageError
     from onnxflow.models.bundle import open_bundle
+    from onnxflow.placing import machine_of
     from onnxflow.providers.device import CPU, parse_device
-    from onnxflow.providers.probe import ProbedMachine
 
     device = parse_device(on)
-    health = ProbedMachine().health(device)
+    cancel = CancelToken()
+    health = machine_of(cancel, None if quiet else tell_tried).health(device)
     if not health.works:
         raise ProviderError(f"{device} cannot be used: {health.problem}", where="--on", hint=health.cure)
     if not bundle.is_dir():
@@ -41,7 +43,7 @@ def verify(
     wrong = []
     asked = False
     place = "" if device == CPU else f" on {device}"
-    for verdict in verdicts(model, CancelToken(), device, split=health.split):
+    for verdict in verdicts(model, cancel, device, split=health.split):
         asked = True
         line = (
             f"{verdict.component}, {verdict.variant}{place}: {verdict.error:.1e} from PyTorch ({verdict.at_export:.1e} "

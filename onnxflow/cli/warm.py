@@ -28,28 +28,31 @@ def warm(
     import os
 
     from onnxflow.cancel import CancelToken
+    from onnxflow.cli.summary import fallen_back, tell_tried
     from onnxflow.engine.run import interruptible
     from onnxflow.engine.warm import warm as warmed
     from onnxflow.models.store import ModelStore
-    from onnxflow.placing import placing_of
-    from onnxflow.providers.probe import ProbedMachine
+    from onnxflow.placing import machine_of, placing_of
     from onnxflow.settings import load_settings
 
     settings = load_settings(models or [], environment=os.environ, working_dir=Path.cwd())
     bundle = ModelStore(settings.models).checkpoint(model)
     width, height = _size(size) if size else (bundle.manifest.width, bundle.manifest.height)
-    placing = placing_of(place or [], settings.place, fallback=fallback, machine=ProbedMachine())
     cancel = CancelToken()
+    machine = machine_of(cancel, tell_tried)
+    placing = placing_of(place or [], settings.place, fallback=fallback, machine=machine)
 
     def work() -> None:
         for one in warmed(bundle, placing, width, height, batch, cancel):
-            facts = one.facts
-            note = f" ({one.placement.note})" if one.placement.note else ""
+            use, facts = one.use, one.use.facts
+            size = f", batch of {one.rows}" if use.place.fixed else ""
             typer.echo(
-                f"{one.component}, {one.placement.variant} on {one.device}{note}: read {facts.load_seconds:.2f} s,"
+                f"{use.component}, {use.variant} on {use.device}{size}: read {facts.load_seconds:.2f} s,"
                 f" optimise and compile {facts.build_seconds:.2f} s, first call {facts.first_seconds:.2f} s,"
                 f" next call {one.next_seconds:.2f} s"
             )
+            for line in fallen_back([use]):
+                typer.echo(line, err=True)
 
     interruptible(work, cancel)
 

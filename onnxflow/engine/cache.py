@@ -6,16 +6,19 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from onnxflow.providers.session import SessionUse
 from onnxflow.values import SavedFile
 
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """What a node gave: one list of values an output, the files it wrote, and what clients are shown."""
+    """What a node gave: one list of values an output, the files it wrote, what clients are shown, and what sessions did
+    for it."""
 
     outputs: tuple[list[Any], ...]
     saved: tuple[SavedFile, ...] = ()
     ui: Mapping[str, Any] = field(default_factory=dict)
+    uses: tuple[SessionUse, ...] = ()
 
 
 class ResultCache:

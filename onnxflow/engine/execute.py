@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from onnxflow.cancel import CancelToken
@@ -16,8 +16,10 @@ from onnxflow.engine.places import Places
 from onnxflow.engine.plan import NOWHERE, Plan, Step
 from onnxflow.engine.preflight import Preflight
 from onnxflow.engine.record import record
+from onnxflow.engine.uses import Uses, not_among, recalled, since
 from onnxflow.errors import MemoryLimitError, NodeError, NodeRef, OnnxflowError
 from onnxflow.models.disk import Disk
+from onnxflow.providers.device import CPU
 from onnxflow.providers.machine import OnlyCpu
 from onnxflow.providers.placement import Placer
 from onnxflow.providers.session import SessionLease
@@ -64,11 +66,14 @@ class Run:
 class NodeContext:
     """The engine as one node sees it (nodes.context.Context)."""
 
-    __slots__ = ("_reached", "_run", "node")
+    __slots__ = ("_before", "_outcome", "_reached", "_run", "_usual", "node")
 
-    def __init__(self, run: Run, node: NodeRef) -> None:
+    def __init__(self, run: Run, node: NodeRef, outcome: Outcome) -> None:
         self._run = run
+        self._outcome = outcome
         self._reached = (0, 0)
+        self._before: Uses | None = None  # before its first session
+        self._usual: set[str] = set()
         self.node = node
 
     @property
@@ -81,16 +86,33 @@ class NodeContext:
 
     @property
     def record(self) -> Mapping[str, Any]:
-        return record(self._run.sessions.uses())
+        uses = self._run.sessions.uses()
+        return record([*uses, *not_among(self._outcome.recalled, uses)])
 
     def session(self, handle: Handle, component: str) -> Session:
-        placement = self._run.placer.place(self._run.places.of(self.node.id, component), handle.source, component)
+        wish = self._run.places.of(self.node.id, component)
+        placement = self._run.placer.place(wish, handle.source, component)
+        if placement.device == CPU and wish.device in (None, CPU):
+            self._usual.add(placement.note)  # it will be placed so the next time
+        if self._before is None:
+            self._before = self._run.sessions.uses()
         return self._run.sessions.get(handle.source, component, placement, self._when)
+
+    def uses(self) -> Uses:
+        """What sessions have done for this node."""
+        return since(self._before, self._run.sessions.uses()) if self._before is not None else ()
+
+    def fell_back(self, uses: Uses) -> bool:
+        """Whether one of the node's ``uses`` is not as it was placed: the next run may find the device mended."""
+        return any(use.note and use.note not in self._usual for use in uses)
 
     def _when(self) -> str:
         """How far the node has come, for messages."""
         done, total = self._reached
         return f"at step {done + 1} of {total}" if total > 1 and done < total else ""
+
+    def begin(self, total: int) -> None:
+        self._reached = (0, total)
 
     def progress(self, value: int, total: int, preview: Callable[[], Any] | None = None) -> None:
         self._reached = (value, total)
@@ -104,21 +126,26 @@ class NodeContext:
 
 @dataclass(slots=True)
 class Outcome:
-    """What a run has done so far, filled while it goes on so that an error can say how far it came."""
+    """What a run has done so far, filled while it goes on so that an error can say how far it came; ``recalled`` is
+    what sessions did in earlier runs for the results that this one found."""
 
     saved: list[SavedFile] = field(default_factory=list)
     node_seconds: dict[int, float] = field(default_factory=dict)
     executed: list[str] = field(default_factory=list)
+    recalled: Uses = ()
 
 
 def execute(plan: Plan, run: Run, outcome: Outcome) -> None:
     """Run every needed step of ``plan``, writing what is done into ``outcome``.
 
     Raises the first error, naming its node; results finished before it stay in the cache, so that the next run resumes.
+    What a session gave that fell back to another device is not kept there, nor what was made of it.
     """
+    outcome.recalled = recalled(plan, run.cache)
     values = _Values(plan, run)
     preflight = Preflight(plan, run.places, run.placer, run.sessions)
     shown: dict[int, Result] = {}  # of output nodes, for their twins
+    fallen: set[int] = set()  # places of values that a session made which fell back
     for position in preflight.order(plan):
         step = plan.steps[position]
         if not step.needed:
@@ -129,16 +156,21 @@ def execute(plan: Plan, run: Run, outcome: Outcome) -> None:
         if known is not None:
             result = known
         elif step.twin >= 0:
-            result = shown.get(step.twin) or values.copy_of(plan.steps[step.twin], step)
+            twin = plan.steps[step.twin]
+            result = shown.get(step.twin) or values.copy_of(twin, step)
+            if fallen:
+                fallen.update(step.first + slot for slot in range(len(result.outputs)) if twin.first + slot in fallen)
         else:
             if run.listeners:
                 run.emit("executing", {"node": node.id, "display_node": node.id})
             started = time.perf_counter()
-            result = _invoke(step, run, values.linked(step))
+            result, fell = _invoke(step, run, values.linked(step), outcome)
             outcome.node_seconds[position] = time.perf_counter() - started
             outcome.saved += result.saved
             outcome.executed.append(node.id)
-            if run.cache is not None and node.id not in run.volatile:
+            if fell or (fallen and any(place in fallen for _, place in step.links)):
+                fallen.update(range(step.first, step.first + len(result.outputs)))
+            elif run.cache is not None and node.id not in run.volatile:
                 run.cache.put(step.key, result)
         values.store(step, result)
         preflight.check(step, result)
@@ -221,14 +253,19 @@ def _components(handle: Handle) -> tuple[str, tuple[str, ...]]:
     return handle.source.identity, handle.COMPONENTS
 
 
-def _invoke(step: Step, run: Run, linked: Mapping[str, list[Any]]) -> Result:
+def _invoke(step: Step, run: Run, linked: Mapping[str, list[Any]], outcome: Outcome) -> tuple[Result, bool]:
+    """What the step gives, and whether a session fell back for it."""
     call = step.call
     literals = call.literals
     if call.spec.hidden:
         literals = {**literals, **{name: _hidden(kind, call.node.id, run) for name, kind in call.spec.hidden.items()}}
-    context = NodeContext(run, call.node.ref) if call.spec.wants_context else None
+    context = NodeContext(run, call.node.ref, outcome) if call.spec.wants_context else None
     try:
-        return invoke(call.spec, context, literals, linked)
+        result = invoke(call.spec, context, literals, linked)
+        uses = context.uses() if context is not None else ()
+        if context is None or not uses:
+            return result, False
+        return replace(result, uses=uses), context.fell_back(uses)
     except OnnxflowError as error:
         raise error.at(call.node.ref) from error.__cause__
     except MemoryError:

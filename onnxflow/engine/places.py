@@ -7,12 +7,13 @@ then the machine's profile; then the best device there is.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+import re
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
-from onnxflow.errors import UsageError, did_you_mean, shown
-from onnxflow.graph.graph import Link, Node
+from onnxflow.errors import OnnxflowError, UsageError, did_you_mean, shown
+from onnxflow.graph.graph import Link
 from onnxflow.nodes.placement import DEVICE_INPUT, PLACING
 from onnxflow.nodes.spec import NodeSpec
 from onnxflow.providers.machine import OnlyCpu
@@ -24,6 +25,12 @@ from onnxflow.workflow.workflow import Workflow
 
 COMPONENTS: Final[Mapping[str, tuple[str, ...]]] = {handle.SOCKET: handle.COMPONENTS for handle in HANDLES}
 """The components behind each type of socket that carries a model."""
+
+EXPORTED: Final = ("fp32", "fp16", "int8", "int8-static")
+"""The variants that we export."""
+
+_VARIANT_NAME: Final = re.compile(r"[a-z]+[0-9]+(-[a-z0-9]+)*")
+_TAKE_IT_OUT: Final = "take it out of _meta.onnxflow.place, or place the node that runs the network"
 
 Wishes = Mapping[str, Wish]
 _NONE: Final[Wishes] = {}
@@ -51,20 +58,22 @@ class Places:
         """What is wished for a component that a node runs."""
         return self.wishes.get(node_id, _NONE).get(component, ANY)
 
-    def tag(self, node_id: str) -> str:
-        """A text that differs where results of the node may; empty when nothing is wished."""
-        wishes = self.wishes.get(node_id)
-        if not wishes:
-            return self.marks
-        return ";".join([self.marks, *(f"{component}={wish}" for component, wish in wishes.items())])
+    def tag(self, call: Call) -> str:
+        """A text that differs where results of the call may; empty when it runs no network, or nothing is wished."""
+        wishes = self.wishes.get(call.node.id, _NONE)
+        if not wishes and not self.marks:
+            return ""
+        runs = [component for _, components in run_by(call.spec) for component in components]
+        said = [f"{component}={wishes[component]}" for component in runs if component in wishes]
+        return ";".join([self.marks, *said]) if said else self.marks if runs else ""
 
     def explicit(self, call: Call) -> Iterator[tuple[str, str, Wish]]:
-        """Input, component and wish of what the call will run on a device that somebody named."""
+        """Input, component and wish of what the call will run, where somebody named a device or a variant."""
         wishes = self.wishes.get(call.node.id, _NONE)
-        for name, components in run_by(call.spec):
+        for name, components in run_by(call.spec) if wishes else ():
             for component in components:
                 wish = wishes.get(component, ANY)
-                if wish.device is not None:
+                if wish.device is not None or wish.variant is not None:
                     yield name, component, wish
 
 
@@ -86,7 +95,7 @@ def places(checked: Checked, workflow: Workflow, placing: Placing) -> Places:
     """
     nodes = workflow.graph.nodes
     flags = by_component(placing.flags, "--place", nodes)
-    _check_nodes(placing.flags, checked)
+    _check_nodes(placing.flags, checked, nodes)
     marks = ",".join(
         [*(["fallback"] if placing.placer.fallback else []), *([placing.on_nan] if placing.on_nan != FAIL else [])]
     )
@@ -95,9 +104,10 @@ def places(checked: Checked, workflow: Workflow, placing: Placing) -> Places:
     for node_id, call in checked.calls.items():
         inputs = [item for item in call.spec.inputs if item.type in COMPONENTS]
         gives = [output.type for output in call.spec.outputs if output.type in COMPONENTS]
+        own_file = _said_by(call) if call.node.place else _NONE
         if not inputs and not gives:
             continue
-        own_flag, own_file = placing.flags.get(node_id), _said_by(call.node)
+        own_flag = placing.flags.get(node_id)
         links = dict(call.links)
         wishes: dict[str, Wish] = {}
         for item in inputs:
@@ -112,7 +122,10 @@ def places(checked: Checked, workflow: Workflow, placing: Placing) -> Places:
             came = brought.get((same.node, kind), _NOTHING) if same is not None else _NOTHING
             flag = own_flag or came.flag
             # What this node says of all components counts before what those further away say of one.
-            file = own_file if EVERY in own_file else {**came.file, **_placed(call, known=flag is not None), **own_file}
+            known = flag is not None or all(
+                any(c in said or EVERY in said for said in (flags, own_file)) for c in COMPONENTS[kind]
+            )
+            file = own_file if EVERY in own_file else {**came.file, **_placed(call, known=known), **own_file}
             brought[node_id, kind] = _Inherited(flag, file)
         if wishes:
             found[node_id] = wishes
@@ -139,8 +152,8 @@ def check_places(found: Places, call: Call, placer: Placer) -> None:
     for _, _, wish in found.explicit(call):
         try:
             placer.check(wish)
-        except Exception as error:
-            raise (error.at(call.node.ref) if hasattr(error, "at") else error) from error.__cause__
+        except OnnxflowError as error:
+            raise error.at(call.node.ref) from error.__cause__
 
 
 def _first(
@@ -156,15 +169,46 @@ def _first(
     return None
 
 
-def _said_by(node: Node) -> Wishes:
-    """What the file says of a node itself, by component; UsageError naming the node."""
-    if not node.place:
-        return _NONE
+def _said_by(call: Call) -> Wishes:
+    """What the file says of a node itself, by component; UsageError naming the node, also for what its model sockets do
+    not carry."""
+    node = call.node
     origin = f"the workflow's {node.ref}"
     try:
-        return by_component(parse_wishes(node.place, origin), origin)
+        said = by_component(checked_variants(parse_wishes(node.place, origin)), origin)
+        carried = _carried(call.spec)
+        if not carried:
+            raise UsageError(f"the file places it ({shown(node.place)}), and it runs no network", hint=_TAKE_IT_OUT)
+        strange = [component for component in said if component != EVERY and component not in carried]
+        if strange:
+            raise UsageError(
+                f"the file places its {', '.join(strange)} ({shown(node.place)}), and it has only {', '.join(carried)}",
+                hint=_TAKE_IT_OUT,
+            )
     except UsageError as error:
         raise error.at(node.ref) from None
+    return said
+
+
+def _carried(spec: NodeSpec) -> list[str]:
+    """The components of the models that go into a class or come out of it."""
+    types = dict.fromkeys([*(item.type for item in spec.inputs), *(output.type for output in spec.outputs)])
+    return [component for type_ in types for component in COMPONENTS.get(type_, ())]
+
+
+def checked_variants(wishes: Mapping[str, Wish]) -> Mapping[str, Wish]:
+    """The wishes themselves; UsageError for a variant of a name that none can have.
+
+    A model may have other variants than those we export, so that only the form of the name is judged here.
+    """
+    for wish in wishes.values():
+        if wish.variant is not None and not _VARIANT_NAME.fullmatch(wish.variant):
+            raise UsageError(
+                f"{shown(wish.variant)} is no variant of a model",
+                where=wish.origin,
+                hint=did_you_mean(wish.variant, EXPORTED, what="variants"),
+            )
+    return wishes
 
 
 def _placed(call: Call, *, known: bool) -> Wishes:
@@ -182,21 +226,24 @@ def _placed(call: Call, *, known: bool) -> Wishes:
         )
     try:
         wish = parse_wish(str(call.literals.get(DEVICE_INPUT)), f"the workflow's {call.node.ref}")
+        checked_variants({EVERY: wish})
     except UsageError as error:
         raise error.at(call.node.ref) from None
     return {component: wish for kind in call.spec.outputs for component in COMPONENTS.get(kind.type, ())}
 
 
-def _check_nodes(flags: Wishes, checked: Checked) -> None:
-    """UsageError for a node that is placed and has nothing to do with a network."""
+def _check_nodes(flags: Wishes, checked: Checked, nodes: Collection[str]) -> None:
+    """UsageError for a node that is placed and has nothing to do with a network, or with what the run makes."""
     for key in flags:
         call = checked.calls.get(key)
-        if call is None:
+        if call is None and key not in nodes:
+            continue  # a component
+        if call is not None and _carried(call.spec):
             continue
-        types = {item.type for item in call.spec.inputs} | {output.type for output in call.spec.outputs}
-        if not types & COMPONENTS.keys():
-            able = [i for i, c in checked.calls.items() if any(item.type in COMPONENTS for item in c.spec.inputs)]
-            raise UsageError(
-                f"--place {shown(key)}: {call.node.ref} runs no network",
-                hint=did_you_mean(key, [*able, *GROUPS], what="nodes that run one, and components", limit=20),
-            )
+        able = [i for i, c in checked.calls.items() if any(item.type in COMPONENTS for item in c.spec.inputs)]
+        raise UsageError(
+            f"--place {shown(key)}: {call.node.ref} runs no network"
+            if call is not None
+            else f"--place {shown(key)}: node {key} is not needed by any output",
+            hint=did_you_mean(key, [*able, *GROUPS], what="nodes that run one, and components", limit=20),
+        )

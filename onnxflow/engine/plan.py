@@ -75,7 +75,7 @@ def make_plan(checked: Checked, disk: Disk, known: ResultCache | None = None, pl
         fingerprint = _fingerprint(call, disk) if spec.fingerprint is not None else ""
         if spec.hidden and "UNIQUE_ID" in spec.hidden.values():
             fingerprint += f"#{node_id}"  # the result depends on the id
-        if tag := placed.tag(node_id):
+        if tag := placed.tag(call):
             fingerprint += f"@{tag}"
         key = content_key(spec.name, fingerprint, call.literals, origins)
         twin = first_with.setdefault(key, position)

@@ -1,4 +1,5 @@
-"""Does a device that somebody named take a model's graphs? Asked when the model is known, before it computes anything.
+"""Has a model the variant that somebody named, and does the device take its graphs? Asked when the model is known,
+before anything is computed.
 
 A session is made for it and closed again, once for a model and device: that it was taken is remembered. Devices that
 need fixed sizes are left out, since nobody knows the sizes yet; they are asked when the first call comes.
@@ -34,7 +35,7 @@ class Preflight:
         self._placer = placer
         self._sessions = sessions
         self._waiting: dict[int, list[_Question]] = {}
-        if not places.wishes or placer.fallback:
+        if not places.wishes:
             return
         same: dict[int, int] = {}  # a value by the place of another one -> the place where it is known first
         for step in plan.steps:
@@ -52,7 +53,8 @@ class Preflight:
                 same[step.first] = next(origins[name] for name, _ in run_by(step.call.spec))
                 continue
             for name, component, wish in places.explicit(step.call):
-                if wish.device not in (None, CPU) and name in origins:
+                asks_device = wish.device not in (None, CPU) and not placer.fallback
+                if (wish.variant is not None or asks_device) and name in origins:
                     self._waiting.setdefault(origins[name], []).append(_Question(step, component, wish))
 
     def order(self, plan: Plan) -> list[int]:
@@ -85,7 +87,7 @@ class Preflight:
         try:
             placement = self._placer.place(question.wish, source, component)
             device, variant = placement.device, placement.variant
-            if device == CPU or device.fixed:
+            if question.wish.device is None or device == CPU or device.fixed or self._placer.fallback:
                 return
             if not was_taken(source.identity, component, variant, device):
                 self._sessions.get(source, component, placement)

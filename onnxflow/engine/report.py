@@ -27,7 +27,8 @@ class NodeReport:
 
 @dataclass(frozen=True, slots=True)
 class RunReport:
-    """The outcome of a successful run; files are in the order they were written."""
+    """The outcome of a successful run; files are in the order they were written. ``sessions`` ends with those that did
+    their work in earlier runs, for results that this one found: ``recalled``."""
 
     run_id: str
     saved: tuple[SavedFile, ...]
@@ -36,6 +37,12 @@ class RunReport:
     document: Mapping[str, Any] = field(repr=False)
     plan: Plan = field(repr=False)
     node_seconds: Mapping[int, float] = field(repr=False)
+    recalled: tuple[SessionUse, ...] = ()
+
+    @property
+    def ran(self) -> tuple[SessionUse, ...]:
+        """The sessions of this run itself."""
+        return self.sessions[: len(self.sessions) - len(self.recalled)]
 
     @property
     def images(self) -> list[NDArray[np.uint8]]:

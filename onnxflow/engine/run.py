@@ -21,6 +21,7 @@ from onnxflow.engine.places import Placing, check_places, places
 from onnxflow.engine.plan import make_plan
 from onnxflow.engine.record import described
 from onnxflow.engine.report import RunReport
+from onnxflow.engine.uses import not_among
 from onnxflow.errors import Cancelled, NodeError, OnnxflowError, shown
 from onnxflow.models.disk import Disk
 from onnxflow.providers.session import SessionCache, SessionUse
@@ -100,10 +101,13 @@ def run_workflow(
         lease.close()
     if cache is not None:
         cache.retain(plan.keys)
+    uses = lease.uses()
+    remembered = not_among(outcome.recalled, uses)
     return RunReport(
         run_id=run.run_id,
         saved=tuple(outcome.saved),
-        sessions=lease.uses(),
+        sessions=(*uses, *remembered),
+        recalled=remembered,
         seconds=time.perf_counter() - started,
         document=workflow.document,
         plan=plan,

@@ -18,9 +18,8 @@ from onnxflow.errors import ModelError
 from onnxflow.models.bundle import Bundle
 from onnxflow.models.foreign import NAMED
 from onnxflow.models.manifest import OWN
-from onnxflow.providers.graph import Facts
 from onnxflow.providers.placement import Placement
-from onnxflow.providers.session import SessionCache
+from onnxflow.providers.session import SessionCache, SessionUse
 from onnxflow.values import Feeds
 
 TOKENS: Final = 77
@@ -29,20 +28,19 @@ TOKENS: Final = 77
 
 @dataclass(frozen=True, slots=True)
 class Warmed:
-    """One network: where it runs, what the graph says of itself, and the seconds of a second call."""
+    """One network in one size: what its session did (its variant, where it ran, what the graph says of itself), the
+    rows of its batch, and the seconds of a second call."""
 
-    component: str
-    placement: Placement
-    device: str
-    facts: Facts
+    use: SessionUse
+    rows: int
     next_seconds: float
 
 
 def warm(
     bundle: Bundle, placing: Placing, width: int, height: int, batch: int, cancel: CancelToken
 ) -> Iterator[Warmed]:
-    """Every network of a model for pictures of ``width`` x ``height``, ``batch`` at a time, one after the other;
-    ProviderError, ModelError, NumbersError, MemoryLimitError or Cancelled."""
+    """Every network of a model for pictures of ``width`` x ``height``, ``batch`` at a time, one after the other,
+    in every size that a device needs; ProviderError, ModelError, NumbersError, MemoryLimitError or Cancelled."""
     for component, record in bundle.manifest.components.items():
         if record.interface != OWN:
             raise ModelError(
@@ -51,26 +49,43 @@ def warm(
                 hint="run a workflow with it once instead",
             )
     wishes = component_wishes(placing)
+    # All of them first: that a later one cannot be placed is known before minutes are spent on an earlier one.
+    placements = {name: placing.placer.place(wishes(name), bundle, name) for name in bundle.manifest.components}
     sessions = SessionCache()
-    for component in bundle.manifest.components:
-        lease = sessions.lease(cancel)
-        placement = placing.placer.place(wishes(component), bundle, component)
-        session = lease.get(bundle, component, placement)
-        feeds = feeds_of(bundle, component, width, height, batch)
-        session.run(feeds)
-        started = time.perf_counter()
-        session.run(feeds)
-        seconds = time.perf_counter() - started
-        use = lease.uses()[-1]
-        yield Warmed(component, placement, use.device, use.facts, seconds)
-        lease.release(bundle.identity, (component,))
+    for component, placement in placements.items():
+        for rows in rows_of(component, placement, batch):
+            lease = sessions.lease(cancel)
+            session = lease.get(bundle, component, placement)
+            feeds = feeds_of(bundle, component, width, height, rows)
+            session.run(feeds)
+            started = time.perf_counter()
+            session.run(feeds)
+            seconds = time.perf_counter() - started
+            use = lease.uses()[-1]
+            yield Warmed(use, rows, seconds)
+            lease.close()
+            if not use.place.fixed:  # it fell back, to where one size is as good as another
+                break
+        sessions.close()
 
 
-def feeds_of(bundle: Bundle, component: str, width: int, height: int, batch: int) -> Feeds:
-    """Inputs of the shapes that a workflow would give: small numbers, and no ControlNet."""
+def rows_of(component: str, placement: Placement, batch: int) -> tuple[int, ...]:
+    """The batches that workflows give a network, the usual one alone where sizes are free.
+
+    The two sides of the guidance go through the unet at once, and one alone without guidance; a prompt with weights is
+    encoded beside the empty one; pictures are encoded and decoded one at a time.
+    """
+    fixed = placement.device.fixed
+    if component == "unet":
+        return (batch, 2 * batch) if fixed else (2 * batch,)
+    if component.startswith("text_encoder"):
+        return (1, 2) if fixed else (1,)
+    return (1,)
+
+
+def feeds_of(bundle: Bundle, component: str, width: int, height: int, rows: int) -> Feeds:
+    """Inputs of the shapes that a workflow would give, ``rows`` at once: small numbers, and no ControlNet."""
     factor = bundle.latent.factor
-    # The two sides of the guidance go through the unet at once; the others take one at a time.
-    rows = 2 * batch if component == "unet" else 1
     sizes = {
         "batch": rows,
         "tokens": TOKENS,

@@ -38,6 +38,10 @@ class Context(Protocol):
         """The open session of a component, opened on first use; ModelError or ProviderError."""
         ...
 
+    def begin(self, total: int) -> None:
+        """Say that the first of ``total`` steps begins: nobody is told, but what fails in it names its step."""
+        ...
+
     def progress(self, value: int, total: int, preview: Callable[[], Any] | None = None) -> None:
         """Report ``value`` of ``total`` steps done; raises Cancelled when the run was stopped."""
         ...

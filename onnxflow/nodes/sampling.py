@@ -7,9 +7,9 @@ from typing import Annotated
 
 import numpy as np
 
-from onnxflow.errors import InputError, ModelError
+from onnxflow.errors import InputError, ModelError, NumbersError
 from onnxflow.models.manifest import SamplingConstants
-from onnxflow.nodes.component import OVERFLOW_HINT, output_of
+from onnxflow.nodes.component import output_of
 from onnxflow.nodes.context import Context
 from onnxflow.nodes.spec import node
 from onnxflow.nodes.widgets import Combo, Float, Int
@@ -130,9 +130,10 @@ def _draw(
         return latent  # nothing to do (denoise 0, or a start at or after the last step): load nothing
 
     def on_step(step: int, total: int, x: Array, denoised: Array) -> None:
-        _check_finite(denoised, model, f"at step {step + 1} of {total}")
+        _check_finite(denoised, model, cfg, f"at step {step + 1} of {total}")
         ctx.progress(step + 1, total)
 
+    ctx.begin(len(sigmas) - 1)
     with np.errstate(over="ignore", invalid="ignore"):  # said once, by _check_finite, and not by numpy's warnings
         drawn = sample(
             network(ctx, model),
@@ -150,7 +151,7 @@ def _draw(
             latent_scale=model.source.latent.scale,
             tell=tell(model, shape),
         )
-    _check_finite(drawn, model, "at the last step")
+    _check_finite(drawn, model, cfg, "at the last step")
     return latent.with_samples(drawn)
 
 
@@ -168,12 +169,14 @@ def _check_width(model: Model, name: str, conditioning: Conditioning) -> None:
             )
 
 
-def _check_finite(values: Array, model: Model, when: str) -> None:
+def _check_finite(values: Array, model: Model, cfg: float, when: str) -> None:
+    """NumbersError for what was made of the network's numbers, which the session has checked."""
     if not np.isfinite(values).all():
-        raise ModelError(
-            f"the unet of {model.source.name} gave NaN or infinity {when}",
+        raise NumbersError(
+            f"the guided prediction of {model.source.name} became NaN or infinity {when}: the unet's numbers are too"
+            f" large for cfg {cfg:g}",
             where=str(model.source.root),
-            hint=OVERFLOW_HINT,
+            hint="use a lower cfg; where it is low, the model's weights may be damaged: onnxflow verify tells",
         )
 
 

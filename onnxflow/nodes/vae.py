@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from onnxflow.errors import InputError
-from onnxflow.nodes.component import finite_output
+from onnxflow.nodes.component import output_as
 from onnxflow.nodes.context import Context
 from onnxflow.nodes.spec import node
 from onnxflow.values import Array, Image, Latent, Vae
@@ -29,9 +29,10 @@ def vae_decode(ctx: Context, samples: Latent, vae: Vae) -> Image:
     shape = (1, 3, latent.shape[2] * factor, latent.shape[3] * factor)
     session = ctx.session(vae, "vae_decoder")
     pictures = []
+    ctx.begin(len(latent))
     for index in range(len(latent)):  # one by one: the decoder is the peak of a run's memory
         outputs = session.run({"latent": latent[index : index + 1]})
-        decoded = finite_output(outputs, "image", "vae_decoder", vae.source, shape)
+        decoded = output_as(outputs, "image", "vae_decoder", vae.source, shape)
         pictures.append(np.clip(decoded * np.float32(0.5) + np.float32(0.5), 0, 1))
         ctx.progress(index + 1, len(latent))
     return Image(np.concatenate(pictures).transpose(0, 2, 3, 1))
@@ -45,10 +46,11 @@ def vae_encode(ctx: Context, pixels: Image, vae: Vae) -> Latent:
     shape = (1, vae.source.latent.channels, pictures.shape[1] // factor, pictures.shape[2] // factor)
     session = ctx.session(vae, "vae_encoder")
     means = []
+    ctx.begin(len(pictures))
     for index in range(len(pictures)):
         image = pictures[index : index + 1, :, :, :3].transpose(0, 3, 1, 2) * np.float32(2) - np.float32(1)
         outputs = session.run({"image": np.ascontiguousarray(image)})
-        means.append(finite_output(outputs, "mean", "vae_encoder", vae.source, shape))
+        means.append(output_as(outputs, "mean", "vae_encoder", vae.source, shape))
         ctx.progress(index + 1, len(pictures))
     return Latent(np.concatenate(means))
 

@@ -22,7 +22,7 @@ UNITS: dict[str, set[str]] = {
         *("__init__", "api", "cancel", "engine", "errors", "export", "graph", "models"),
         *("nodes", "placing", "providers", "settings", "values", "workflow"),
     },
-    "placing": {"engine", "errors", "providers", "settings"},
+    "placing": {"cancel", "engine", "errors", "providers", "settings"},
     "settings": {"errors", "models"},
     "engine": {
         *("cancel", "collector", "errors", "graph", "models", "nodes.placement", "nodes.spec"),

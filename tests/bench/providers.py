@@ -127,7 +127,7 @@ def measure(options: argparse.Namespace, device_text: str, component: str) -> di
         reference = read_reference(bundle.path(reference_file(component)))
         error = reference.error(graph.run(reference.inputs, CancelToken()))
     side = options.pixels or bundle.manifest.width
-    feeds = feeds_of(bundle, component, side, side, 1)
+    feeds = feeds_of(bundle, component, side, side, 2 if component == "unet" else 1)
     graph.run(feeds, CancelToken())
     facts = graph.facts
     walls, cpus, checks = [], [], []

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Mapping
@@ -89,6 +90,7 @@ def test_names_that_there_are_not_exit_2(tmp_path: Path) -> None:
         (["--place", "7=cpu"], ["node 7 (Save Image, SaveImage) runs no network"]),
         (["--place", "unet=openvino:tpu"], ["no device 'tpu'"]),
         (["--place", "unet="], ["is no placement"]),
+        (["--place", "unet=cpu@half"], ["'half' is no variant of a model", "fp32, fp16, int8, int8-static"]),
         (["--fallback", "alow"], ["--fallback 'alow'", "did you mean 'allow'"]),
         (["--on-nan", "zero"], ["--on-nan 'zero'"]),
     ]
@@ -117,6 +119,39 @@ def test_fallback_allow_draws_and_says_so_in_a_line_the_report_and_the_picture(t
     assert kept["time"] == {"cpu": 100}
 
 
+def test_a_device_that_is_tried_is_named_once_and_not_with_quiet(tmp_path: Path) -> None:
+    path, name = quick(tmp_path), MISSING[0]
+    for quiet, said in ((["-q"], 0), ([], 1), ([], 0)):
+        if quiet == [] and said:
+            shutil.rmtree(tmp_path / "kept")
+        done = onnxflow("run", path, "--place", f"unet={name}", *quiet, cwd=tmp_path)
+        tried = [line for line in done.stderr.splitlines() if line.startswith("trying ")]
+        assert done.returncode == 3 and len(tried) == said, done.stderr
+        assert not tried or (tried[0].startswith(f"trying {name}") and tried[0].endswith(" ..."))
+
+
+def test_what_fell_back_is_said_once_and_with_quiet_as_well(tmp_path: Path) -> None:
+    name = MISSING[0]
+    for quiet in ([], ["-q"]):
+        done = onnxflow("run", quick(tmp_path), "--place", name, "--fallback", "allow", *quiet, cwd=tmp_path)
+        assert done.returncode == 0 and done.stdout.endswith("_.png\n")
+        (line,) = (line for line in done.stderr.splitlines() if "asked for" in line)
+        assert line.startswith(f"text_encoder, unet, vae_decoder: asked for {name}") and "ran in fp32 on cpu: " in line
+        assert quiet == [] or done.stderr.splitlines() == [line]
+
+
+def test_pictures_of_later_turns_say_what_made_them(tmp_path: Path) -> None:
+    done = onnxflow("run", quick(tmp_path), "--count", "2", "--json", "-q", cwd=tmp_path)
+    found = sessions(done)
+    assert {name: one.get("cached") for name, one in found.items()} == {
+        "unet": None, "vae_decoder": None, "text_encoder": True,
+    }  # fmt: skip
+    for number in (1, 2):
+        with Image.open(tmp_path / "output" / f"onnxflow_0000{number}_.png") as picture:
+            kept = json.loads(picture.info["onnxflow"])
+        assert {one["component"] for one in kept["sessions"]} == {"text_encoder", "unet", "vae_decoder"}
+
+
 def test_the_file_the_profile_and_the_flags_each_place_and_the_nearest_counts(tmp_path: Path) -> None:
     path = quick(tmp_path, {"2": "cpu@int8", "3": "cpu@int8"})
     (tmp_path / "onnxflow.toml").write_text('[place]\nunet = "cpu@int8"\nclip = "coreml"\n')
@@ -141,3 +176,6 @@ def test_a_file_or_a_profile_with_a_wrong_name_says_whose_it_is(tmp_path: Path) 
 def test_a_variant_that_the_model_has_not(tmp_path: Path) -> None:
     done = onnxflow("run", quick(tmp_path), "--place", "unet=cpu@fp16", cwd=tmp_path)
     refused(done, 3, "the unet of onnxflow-tiny has no variant 'fp16'", "at: node 5", "fp32")
+    done = onnxflow("run", quick(tmp_path), "--place", "vae=cpu@int4", cwd=tmp_path)
+    refused(done, 3, "the vae_decoder of onnxflow-tiny has no variant 'int4'", "at: node 6", "fp32")
+    assert "steps" not in done.stderr and not (tmp_path / "output").exists(), "nothing was drawn"

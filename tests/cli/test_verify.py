@@ -89,3 +89,11 @@ def test_on_a_device_that_there_is_not() -> None:
     for name, words in (("cudda", "did you mean 'cuda'"), ("cpu:1", "cpu has one device only")):
         done = verify(embedded_folder(), "--on", name)
         assert (done.returncode, done.stdout) == (2, "") and words in done.stderr
+
+
+def test_a_device_that_is_tried_is_named_but_not_with_quiet(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for quiet in ((), ("-q",)):
+        monkeypatch.setenv("ONNXFLOW_CACHE", str(tmp_path / f"kept{len(quiet)}"))
+        done = verify(embedded_folder(), "--on", "directml", *quiet)
+        assert done.returncode == 3, done.stderr
+        assert ("trying directml:0 ...\n" in done.stderr) == (not quiet)

@@ -148,7 +148,6 @@ def test_a_loader_is_the_default_of_all_that_comes_from_it() -> None:
 def test_the_nearest_node_counts_also_where_it_speaks_of_all_and_the_further_of_one() -> None:
     assert wished(document(chain=1, meta={"1": "unet=cuda:0", "p0": "cpu"}))["5"] == "cpu"
     assert wished(document(place_node="cuda:0", meta={"3": "cpu"}))["5"] == "cpu"
-    assert wished(document(place_node="cuda:0", meta={"3": "vae=cpu"}))["5"] == "cuda:0"
 
 
 def test_the_other_place_nodes_place_text_and_pictures() -> None:
@@ -170,17 +169,33 @@ def test_the_other_place_nodes_place_text_and_pictures() -> None:
         ("vea=cpu", ["did you mean 'vae'"]),
         ("KSampler=cpu", ["no component 'KSampler'"]),
         ("5=cudda", ["no execution provider 'cudda'", "did you mean 'cuda'", "--place 5=cudda"]),
+        ("left=cpu", ["--place 'left': node left is not needed by any output"]),
+        ("5=cpu@fp_16", ["'fp_16' is no variant", "did you mean 'fp16'", "--place 5=cpu@fp_16"]),
+        ("vae=cpu@half", ["'half' is no variant", "fp32, fp16, int8, int8-static", "--place vae=cpu@half"]),
     ],
 )
 def test_a_flag_for_what_there_is_not(flag: str, words: list[str]) -> None:
+    unused = ("KSampler", sampler("1"))
     with pytest.raises(UsageError) as caught:
-        walked(document(), flag)
+        walked(document(left=unused), flag)
     for word in words:
         assert word in caught.value.render()
 
 
 @pytest.mark.parametrize(
-    ("where", "text"), [("5", "cudda"), ("1", "unnet=cpu"), ("3", "cpu:7"), ("5", "unet="), ("5", "5=cpu")]
+    ("where", "text"),
+    [
+        *(("5", "cudda"), ("1", "unnet=cpu"), ("3", "cpu:7"), ("5", "unet="), ("5", "5=cpu")),
+        *(
+            ("7", "cudda"),
+            ("4", "unet=cpu"),
+            ("7", "cpu"),
+            ("5", "vae=cpu"),
+            ("6", "clip=cpu"),
+            ("2", "unet=cpu,clip=cpu"),
+        ),
+        *(("5", "cpu@half"), ("3", "cpu@half")),
+    ],
 )
 def test_a_file_that_names_what_there_is_not_names_the_node(where: str, text: str) -> None:
     shape = {"place_node": text} if where == "3" else {"meta": {where: text}}
@@ -189,12 +204,22 @@ def test_a_file_that_names_what_there_is_not_names_the_node(where: str, text: st
     assert caught.value.node is not None and caught.value.node.id == where and caught.value.hint
 
 
+def test_a_file_may_place_what_the_node_has_or_all() -> None:
+    meta = {"1": "unet=cpu,vae=webgpu", "2": "text_encoder=cpu", "6": "vae_encoder=cpu", "5": "cuda:1"}
+    assert wished(document(meta=meta)) == {"2": "cpu", "5": "cuda:1", "8": "cpu", "6": "webgpu"}
+    with pytest.raises(UsageError, match=r"places its vae_encoder, vae_decoder \('vae=cpu'\), and it has only unet"):
+        walked(document(meta={"5": "vae=cpu"}))
+    with pytest.raises(UsageError, match="it runs no network"):
+        walked(document(meta={"4": "cpu"}))
+
+
 def test_a_profile_names_no_nodes() -> None:
     with pytest.raises(UsageError, match=r"onnxflow.toml: there is no component '5'"):
         walked(document(), **{"5": "cpu"})
-    with pytest.raises(UsageError) as caught:
-        walked(document(), unet="cudda")
-    assert caught.value.where == "onnxflow.toml"
+    for wrong in ("cudda", "cpu@half"):
+        with pytest.raises(UsageError) as caught:
+            walked(document(), unet=wrong)
+        assert caught.value.where == "onnxflow.toml"
 
 
 def test_a_device_that_a_link_brings_is_unknown_unless_a_flag_says_it() -> None:
@@ -204,8 +229,21 @@ def test_a_device_that_a_link_brings_is_unknown_unless_a_flag_says_it() -> None:
         walked(written)
     assert "comes from a link" in caught.value.message and "--place 3=DEVICE" in caught.value.hint
     assert caught.value.node is not None and caught.value.node.id == "3"
-    for flag in ("3=webgpu", "1=webgpu"):
+    for flag in ("3=webgpu", "1=webgpu", "unet=webgpu", "webgpu"):
         assert wished(written, flag)["5"] == "webgpu"
+    with pytest.raises(UsageError, match="comes from a link"):
+        walked(written, "clip=webgpu")
+    written["3"]["_meta"] = {"onnxflow": {"place": "unet=cuda:1"}}
+    assert wished(written)["5"] == "cuda:1"
+
+
+def test_a_linked_device_of_two_text_encoders_is_known_when_both_are_placed() -> None:
+    written = document(n=("NameDevice", {}), c=("OnnxPlaceClip", {"clip": ["1", 1], "device": ["n", 0]}))
+    written["2"]["inputs"]["clip"] = ["c", 0]
+    with pytest.raises(UsageError, match="comes from a link"):
+        walked(written, "text_encoder=cpu")
+    for flag in ("clip=cpu", "text_encoder=cpu,text_encoder_2=cpu"):
+        assert wished(written, flag)["2"] == "cpu"
 
 
 def refusals(written: dict[str, Any], *flags: str) -> list[str]:
@@ -226,7 +264,7 @@ def test_only_the_nodes_that_would_run_a_network_are_refused() -> None:
     assert refusals(document(), "clip=webgpu") == ["2"]
     assert refusals(document(), "vae_encoder=webgpu") == []
     assert refusals(document(place_node="cpu", meta={"1": "unet=webgpu"})) == ["8"], "5 runs on the CPU"
-    assert refusals(document(meta={"7": "webgpu"})) == []
+    assert refusals(document(meta={"1": "webgpu"}), "unet=cpu,vae=cpu") == ["2"]
 
 
 def keys(written: dict[str, Any], *flags: str, fallback: str = "refuse", on_nan: str = "error") -> dict[str, bytes]:
@@ -251,16 +289,25 @@ def test_keys_tell_places_apart_and_only_where_they_matter() -> None:
     assert changed(keys(document(), "8=cuda:0"), keys(document(), "8=cuda:1")) == "678"
     assert changed(keys(document(), "8=cuda@fp16"), keys(document(), "8=cuda@fp32")) == "678"
     assert changed(keys(document(), "unet=cuda"), keys(document(meta={"1": "unet=cuda:0"}))) == "", "the same place"
-    assert "8" in changed(plain, keys(document(), fallback="allow"))
-    assert "8" in changed(plain, keys(document(), on_nan="upcast"))
+    assert changed(plain, keys(document(), "1=cpu")) == "25678", "not the loader, which runs nothing"
+    chained = document(chain=1, place_node="cpu")
+    assert changed(keys(chained), keys(chained, "p0=webgpu")) == "5678"
+    assert changed(plain, keys(document(), "vae_encoder=cpu,text_encoder_2=cpu")) == "25678", "2 may run it"
+    assert changed(plain, keys(document(), "vae_encoder=cpu")) == "", "nobody runs it"
+    assert changed(plain, keys(document(), fallback="allow")) == "25678"
+    assert changed(plain, keys(document(), on_nan="upcast")) == "25678"
 
 
 def test_two_equal_nodes_in_two_places_are_two() -> None:
-    written = document()
-    written["8"] = {"class_type": "KSampler", "inputs": sampler("1")}
-    assert len(set(keys(written).values())) == len(written) - 1
-    found = keys({**written, "5": written["8"]}, "5=cpu")
-    assert found.get("5", b"") != found["8"]
+    written = document(
+        d=("VAEDecode", {"samples": ["5", 0], "vae": ["1", 2]}),
+        s=("SaveImage", {"images": ["d", 0], "filename_prefix": "y"}),
+    )
+    written["8"]["inputs"] = dict(written["5"]["inputs"])
+    plain = keys(written)
+    assert plain["5"] == plain["8"] and plain["d"] == plain["6"]
+    found = keys(written, "5=cpu")
+    assert found["5"] != found["8"] == plain["8"] and found["d"] != found["6"]
 
 
 def test_a_chain_of_2000_loras_takes_linear_time() -> None:

@@ -149,6 +149,28 @@ def test_auto_the_cpu_and_devices_of_fixed_sizes_are_asked_by_the_first_call(tmp
     assert ("cpu" in runs.loader.places[1]) == (flag == "unet=cpu")
 
 
+@pytest.mark.parametrize("fallback", ["refuse", "allow"])
+@pytest.mark.parametrize(
+    ("flag", "node"),
+    [("vae=cpu@int4", "d"), ("d=auto@int4", "d"), ("unet=cpu@int4", "k"), ("vae=openvino:npu@int4", "d")],
+)
+def test_a_variant_that_the_model_has_not_is_refused_before_anything_but_loaders_runs(
+    tmp_path: Path, flag: str, node: str, fallback: str
+) -> None:
+    runs = Runs(tmp_path)
+    with pytest.raises(ProviderError, match=r"has no variant 'int4'") as caught:
+        runs.run(nodes(), flag, fallback=fallback)
+    assert caught.value.node is not None and caught.value.node.id == node
+    assert runs.executed == ["CheckpointLoaderSimple"] and runs.loader.places == []
+
+
+@pytest.mark.parametrize("flag", ["unet=cpu@fp32", "unet=auto@fp32"])
+def test_a_variant_that_the_model_has_is_asked_about_without_loading_it(tmp_path: Path, flag: str) -> None:
+    runs = Runs(tmp_path)
+    assert len(runs.run(nodes(), flag).saved) == 1
+    assert [place.split()[0] for place in runs.loader.places] == ["text_encoder", "unet", "vae_decoder"]
+
+
 def test_with_fallback_nobody_is_asked(tmp_path: Path) -> None:
     runs = Runs(tmp_path, Loader({"unet cuda:0": ProviderError("took 3 of 9")}))
     report = runs.run(nodes(), "unet=cuda:0", fallback="allow")

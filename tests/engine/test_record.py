@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import io
 import json
+from dataclasses import replace
 from typing import Any
 
+from onnxflow.cli.json_events import JsonEvents
 from onnxflow.cli.summary import fallen_back, print_details, print_summary
 from onnxflow.engine.plan import Plan
 from onnxflow.engine.record import described, node_shares, record, time_shares
 from onnxflow.engine.report import RunReport
+from onnxflow.engine.uses import since
 from onnxflow.providers.device import parse_device
 from onnxflow.providers.graph import Facts
 from onnxflow.providers.session import SessionUse
@@ -83,9 +86,10 @@ def test_a_summary_says_in_one_line_what_is_not_as_asked() -> None:
     line = r"unet: asked for cuda:0 (--place), ran in fp16 on cpu: took\n3 of 9"
     split = use(nodes={CUDA_EP: 3, CPU_EP: 1}, elsewhere={"Conv": 1}, asked="cuda:0")
     left = "unet: asked for cuda:0, which left 1 Conv to others (nodes: 75% cuda, 25% cpu)"
-    assert (fallen_back(fallen), fallen_back(split), fallen_back(use(asked="cuda:0"))) == (line, left, "")
-    summary, details = printed(fallen, split, use("webgpu", calls=0, seconds=0.0, note="never ran"))
-    assert summary == ["done in 1.0 s  (unet: fp16 on cpu; unet: fp16 on cuda:0 + cpu)", line, left]
+    never = use("webgpu", calls=0, seconds=0.0, note="never ran")
+    assert fallen_back([fallen, split, use(asked="cuda:0"), never]) == [line, left]
+    summary, details = printed(fallen, split, never)
+    assert summary == ["done in 1.0 s  (unet: fp16 on cpu; unet: fp16 on cuda:0 + cpu)"]
     assert any("asked for cuda:0 (--place)" in text and "load" in text for text in details)
     assert details[-1] == "  time in networks: 50% cpu, 50% cuda, 0% webgpu"
 
@@ -94,3 +98,39 @@ def test_nobodys_time_is_that_of_who_took_nothing() -> None:
     nothing = use("cuda:0", {CPU_EP: 300}, elsewhere={"Conv": 98})
     assert time_shares([nothing]) == {"cpu": 1.0}
     assert record([nothing])["time"] == {"cpu": 100}
+
+
+def test_the_same_reason_of_several_sessions_stands_in_one_line() -> None:
+    uses = [use("cpu", {CPU_EP: 3}, asked="cuda:0", note="it is not here") for _ in range(4)]
+    uses = [
+        replace(one, component=name) for one, name in zip(uses, ("text_encoder", "unet", "unet", "vae"), strict=True)
+    ]
+    other = replace(uses[0], variant="int8")
+    assert fallen_back([*uses, other]) == [
+        "text_encoder, unet, vae: asked for cuda:0, ran in fp16 on cpu: it is not here",
+        "text_encoder: asked for cuda:0, ran in int8 on cpu: it is not here",
+    ]
+
+
+def test_what_a_node_did_is_what_was_added_since_it_began() -> None:
+    first, second = use(calls=2, seconds=3.0), replace(use("cpu", calls=1), component="vae_decoder")
+    later = (replace(first, calls=5, run_seconds=4.5), second, use("webgpu", calls=0))
+    assert [(one.component, one.calls, one.run_seconds) for one in since((first,), later)] == [
+        ("unet", 3, 1.5), ("vae_decoder", 1, 1.0),
+    ]  # fmt: skip
+    assert since(later, later) == () and since((), ()) == ()
+
+
+def test_json_marks_what_an_earlier_turn_did_and_does_not_count_its_time() -> None:
+    cached, ran = replace(use("cpu", calls=4), component="text_encoder"), use()
+    report = RunReport("id", (), (ran, cached), 1.0, {}, Plan((), ()), {}, (cached,))
+    stream = io.StringIO()
+    JsonEvents(stream).report(report)
+    data = json.loads(stream.getvalue())["data"]
+    assert [(one["component"], one["calls"], one.get("cached")) for one in data["sessions"]] == [
+        ("unet", 2, None), ("text_encoder", 4, True),
+    ]  # fmt: skip
+    assert data["time"] == {"cuda": 1.0}
+    details = io.StringIO()
+    print_details(report, details)
+    assert "cached  run  mine text_encoder (fp16, cpu)" in details.getvalue()

@@ -1,4 +1,4 @@
-"""What samplers and VAE nodes say about text, latents and networks that do not fit or give no numbers."""
+"""What samplers and VAE nodes say about text, latents and networks that do not fit, and of numbers that overflow."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from onnxflow.errors import InputError, ModelError
+from onnxflow.errors import InputError, ModelError, NumbersError
 from onnxflow.models.bundle import Bundle, open_bundle
 from onnxflow.models.store import embedded_folder
 from onnxflow.nodes.sampling import ksampler, ksampler_advanced
@@ -32,6 +32,8 @@ class OneSession:
     def session(self, handle: Any, component: str) -> OneSession:
         self.opened += 1
         return self
+
+    def begin(self, total: int) -> None: ...
 
     def progress(self, value: int, total: int) -> None: ...
 
@@ -77,8 +79,8 @@ def test_text_of_another_model_is_refused_before_drawing(side: str, source: Bund
 
 
 @pytest.mark.parametrize("sampler", sorted(SAMPLERS))
-@pytest.mark.parametrize("bad", [np.nan, np.inf, 3e38])
-def test_a_network_that_overflows_is_named_with_the_step(sampler: str, bad: float, source: Bundle) -> None:
+@pytest.mark.parametrize("bad", [3e38, -3e38])
+def test_numbers_that_guidance_makes_overflow_are_named_with_the_step(sampler: str, bad: float, source: Bundle) -> None:
     calls = 0
 
     def compute(feeds: Feeds) -> dict[str, NDArray[Any]]:
@@ -89,8 +91,9 @@ def test_a_network_that_overflows_is_named_with_the_step(sampler: str, bad: floa
             output[0, 0, 0, 0] = bad
         return {"out_sample": output}
 
-    with pytest.raises(ModelError, match=r"the unet of onnxflow-tiny gave NaN or infinity at (step 2 of 4|step 3|the)"):
-        draw(OneSession(compute), source, sampler_name=sampler)
+    said = r"guided prediction of onnxflow-tiny became NaN or infinity at (step [23] of 4|the last step): .* cfg 30"
+    with pytest.raises(NumbersError, match=said):
+        draw(OneSession(compute), source, sampler_name=sampler, cfg=30.0)
     assert calls <= 5  # not all steps were taken
 
 
@@ -100,9 +103,9 @@ def test_the_last_evaluation_is_checked_too(source: Bundle) -> None:
     def compute(feeds: Feeds) -> dict[str, NDArray[Any]]:
         nonlocal calls
         calls += 1
-        return {"out_sample": feeds["sample"] * np.float32(np.nan if calls == 2 else 0.1)}
+        return {"out_sample": feeds["sample"] * np.float32(1e38 if calls == 2 else 0.1)}
 
-    with pytest.raises(ModelError, match="at the last step"):
+    with pytest.raises(NumbersError, match="at the last step"):
         ksampler_advanced.function(
             OneSession(compute), model=Model(source), add_noise="enable", noise_seed=1, steps=4, cfg=1.0,
             sampler_name="heun", scheduler="normal", positive=text(128), negative=text(128),
@@ -148,11 +151,6 @@ def test_what_a_vae_gives_is_checked(source: Bundle) -> None:
             run(source, {"other": fine})
         with pytest.raises(ModelError, match=rf"gives {name} of shape \[.*\], expected \[1, "):
             run(source, {name: fine[0]})
-        for bad in (np.nan, np.inf):
-            spoilt = fine.copy()
-            spoilt[0, 0, 0, 0] = bad
-            with pytest.raises(ModelError, match=f"the {component} of onnxflow-tiny gave NaN or infinity"):
-                run(source, {name: spoilt})
 
 
 def test_latents_that_hold_no_picture(source: Bundle) -> None:

@@ -83,7 +83,9 @@ def test_with_a_cache_the_sessions_of_volatile_nodes_stay_open(tmp_path: Path) -
         assert {name for name, loaded in loader.graphs.items() if loaded.closed} == {"text_encoder"}
         assert len(cache) == 4, "loader, two prompts, empty latent"
     assert loader.loaded == ["text_encoder", "unet", "vae_decoder"]
-    assert [use.component for use in report.sessions] == ["unet", "vae_decoder"]
+    assert [use.component for use in report.ran] == ["unet", "vae_decoder"]
+    assert [(use.component, use.calls) for use in report.recalled] == [("text_encoder", 2)], "both prompts"
+    assert report.sessions == report.ran + report.recalled
 
 
 def test_two_variants_of_a_model_are_two_models(tmp_path: Path) -> None:

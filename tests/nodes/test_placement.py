@@ -29,22 +29,23 @@ SLOW = {"fp32": 50.0}
 
 
 class Loader(FakeLoader):
-    """The unet gives NaN from its second call on where its device and variant are in ``bad``."""
+    """The unet gives NaN from its ``call`` on, the second one, where its device and variant are in ``bad``."""
 
-    def __init__(self, *bad: str) -> None:
+    def __init__(self, *bad: str, call: int = 2) -> None:
         super().__init__()
         self.bad = bad
+        self.call = call
         self.places: list[str] = []
 
     def __call__(self, source: ModelSource, key: SessionKey, cancel: CancelToken) -> FakeGraph:
         self.places.append(f"{key.component} {key.device}@{key.variant}")
         graph = super().__call__(source, key, cancel)
         if key.component == "unet" and f"{key.device}@{key.variant}" in self.bad:
-            right, calls = graph.compute, iter(range(1000))
+            right, calls = graph.compute, iter(range(1, 1000))
 
             def wrong(feeds: Mapping[str, Any]) -> dict[str, NDArray[Any]]:
                 found = {name: np.array(value) for name, value in right(feeds).items()}
-                if next(calls):
+                if next(calls) >= self.call:
                     found["out_sample"].reshape(-1)[: found["out_sample"].size // 4] = np.nan
                 return found
 
@@ -135,12 +136,30 @@ def test_a_device_that_is_not_there_is_refused_before_anything_is_loaded(folder:
     assert note.endswith("is not installed")
 
 
-def test_nan_names_node_step_precision_and_share(folder: Path) -> None:
+@pytest.mark.parametrize("step", [1, 2, 3])
+def test_nan_names_node_step_precision_and_share(folder: Path, step: int) -> None:
     with pytest.raises(NumbersError) as caught:
-        run(folder, Loader("cpu@int8"), "k=cpu@int8")
+        run(folder, Loader("cpu@int8", call=step), "k=cpu@int8")
     assert caught.value.node is not None and caught.value.node.id == "k"
-    expected = "the unet of onnxflow-tiny (int8, cpu) gave NaN or infinity at step 2 of 3: 25% of out_sample"
+    expected = f"the unet of onnxflow-tiny (int8, cpu) gave NaN or infinity at step {step} of 3: 25% of out_sample"
     assert caught.value.message == expected
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf])
+@pytest.mark.parametrize("picture", [1, 2])
+def test_nan_of_a_decoder_names_the_picture(folder: Path, bad: float, picture: int) -> None:
+    loader, calls = FakeLoader(), iter(range(1, 1000))
+    right = loader.vae_decoder
+
+    def decode(feeds: Mapping[str, Any]) -> dict[str, NDArray[Any]]:
+        image = right(feeds)["image"]
+        return {"image": np.full_like(image, bad) if next(calls) == picture else image}
+
+    loader.vae_decoder = decode  # type: ignore[method-assign, assignment]
+    graph = nodes()
+    graph["l"][1]["batch_size"] = 2
+    with pytest.raises(NumbersError, match=rf"vae_decoder .* gave NaN or infinity at step {picture} of 2"):
+        run(folder, loader, graph=graph)
 
 
 def test_upcast_draws_on_in_fp32_and_the_picture_says_so(folder: Path) -> None:

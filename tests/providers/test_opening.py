@@ -13,6 +13,7 @@ from fake_providers import GRAPH, Way, every_way, installed, opened, without_plu
 from onnxflow.cancel import CancelToken
 from onnxflow.errors import ProviderError
 from onnxflow.models.decompose import without_fused_attention
+from onnxflow.providers import install as installing
 from onnxflow.providers import opening, saturation
 from onnxflow.providers.cache_folder import digest
 from onnxflow.providers.catalog import PROVIDERS, provider_names
@@ -79,6 +80,7 @@ INSTALL = {
         )
     },
 }
+"""In an environment with nothing in it; tests/providers/test_install.py has others."""
 OWN_BUILD = "it is in no wheel, only in builds of ONNX Runtime of one's own: name another device"
 
 
@@ -88,6 +90,7 @@ def test_what_is_not_installed_is_told_with_its_command(
     monkeypatch: pytest.MonkeyPatch, name: str, here: tuple[str, str]
 ) -> None:
     without_plugins(monkeypatch)
+    nothing_installed(monkeypatch)
     monkeypatch.setattr(opening, "sys", SimpleNamespace(platform=here[0]))
     monkeypatch.setattr(platform, "machine", lambda: here[1].upper())  # Windows says AMD64
     device = parse_device(name)
@@ -105,6 +108,12 @@ def test_what_is_not_installed_is_told_with_its_command(
     assert caught.value.message == f"{device}: {device.facts.title} is not installed here"
     assert caught.value.hint == (expected if name in INSTALL else OWN_BUILD)
     assert not runtime.sessions
+
+
+def nothing_installed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No distribution of ours, and none of ONNX Runtime."""
+    monkeypatch.setattr(installing, "installed", dict)
+    monkeypatch.setattr(installing, "_distribution", lambda name: None)
 
 
 @pytest.mark.parametrize(("table", "plugged"), [(OPTIONS, False), (PLUGINS, True)], ids=["built-in", "plugin"])
