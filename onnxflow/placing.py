@@ -19,7 +19,7 @@ REFUSE, ALLOW = FALLBACKS = ("refuse", "allow")
 
 def machine_of(cancel: CancelToken, tell: Callable[[str], None] | None = None) -> ProbedMachine:
     """This machine, whose devices are tried when they are asked for: ``tell`` hears which, ``cancel`` stops it."""
-    return ProbedMachine(tell=tell)
+    return ProbedMachine(tell=tell, cancel=cancel)
 
 
 def placing_of(

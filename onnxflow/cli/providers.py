@@ -91,8 +91,8 @@ def _cell(row: dict[str, Any], name: str) -> str:
 def _others(there: set[str], host: Host) -> dict[str, Any]:
     """The providers that are not installed: how to get those that have a wheel for this machine, and the rest."""
     from onnxflow.providers.catalog import PROVIDERS
-    from onnxflow.providers.doctor import installing, wheels_here
-    from onnxflow.providers.wheels import installed
+    from onnxflow.providers.doctor import wheels_here
+    from onnxflow.providers.install import install_command
 
     available, elsewhere = {}, []
     for facts in PROVIDERS:
@@ -100,7 +100,7 @@ def _others(there: set[str], host: Host) -> dict[str, Any]:
             continue
         wheels = wheels_here(facts, host)
         if wheels:
-            available[facts.name] = installing(wheels[-1] if wheels[-1].plugin else wheels[0], installed())
+            available[facts.name] = install_command(wheels[-1] if wheels[-1].plugin else wheels[0])
         else:
             elsewhere.append(facts.name)
     return {"available": available, "elsewhere": elsewhere}

@@ -31,7 +31,7 @@ def verify(
 
     device = parse_device(on)
     cancel = CancelToken()
-    health = machine_of(cancel, None if quiet else tell_tried).health(device)
+    health = machine_of(cancel, None if quiet else tell_tried).health(device, again=device != CPU)
     if not health.works:
         raise ProviderError(f"{device} cannot be used: {health.problem}", where="--on", hint=health.cure)
     if not bundle.is_dir():

@@ -90,8 +90,7 @@ class Preflight:
             if question.wish.device is None or device == CPU or device.fixed or self._placer.fallback:
                 return
             if not was_taken(source.identity, component, variant, device):
-                self._sessions.get(source, component, placement)
+                self._sessions.check(source, component, placement)
                 remember_taken(source.identity, component, variant, device)
-                self._sessions.release(source.identity, (component,))
         except OnnxflowError as error:
             raise error.at(question.step.call.node.ref) from error.__cause__

@@ -110,7 +110,7 @@ def test_what_was_taken_is_remembered_and_loaded_once_from_then_on(tmp_path: Pat
     assert runs.loader.places == ["unet cuda:0", "text_encoder cpu", "unet cuda:0", "vae_decoder cpu"]
     assert (cache_folder / "taken.json").is_file()
     assert [(use.component, use.device, use.calls) for use in report.sessions] == [
-        ("unet", "cuda:0", 2), ("text_encoder", "cpu", 1), ("vae_decoder", "cpu", 1),
+        ("text_encoder", "cpu", 1), ("unet", "cuda:0", 2), ("vae_decoder", "cpu", 1),
     ]  # fmt: skip
     again = Runs(tmp_path)
     again.run(nodes(), "unet=cuda:0")

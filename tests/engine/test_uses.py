@@ -17,9 +17,11 @@ from onnxflow.engine.cache import ResultCache
 from onnxflow.engine.report import RunReport
 from onnxflow.engine.run import run_workflow
 from onnxflow.errors import ProviderError
+from onnxflow.models.bundle import open_bundle
+from onnxflow.models.store import embedded_folder
 from onnxflow.nodes.catalog import builtin_catalog
 from onnxflow.placing import placing_of
-from onnxflow.providers.placement import Placer
+from onnxflow.providers.placement import ROOM, Placer
 from onnxflow.providers.session import ModelSource, SessionCache, SessionKey
 
 CATALOG = builtin_catalog()
@@ -172,7 +174,8 @@ def test_what_retreats_from_a_device_that_nobody_named_is_computed_again(runs: R
 
 
 def test_a_smaller_variant_for_want_of_memory_is_as_placed_and_kept(runs: Runs) -> None:
-    runs.memory = 1
+    bundle = open_bundle(embedded_folder())
+    runs.memory = int(ROOM * bundle.weight_bytes("text_encoder", "int8"))
     report = runs.run()
     assert {use.note[:4] for use in report.sessions if use.component == "text_encoder"} == {"int8"}
     runs.run()
