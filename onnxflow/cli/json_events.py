@@ -8,7 +8,7 @@ from typing import Any, TextIO
 
 from onnxflow.engine.events import Event
 from onnxflow.engine.record import described, time_shares
-from onnxflow.engine.report import RunReport
+from onnxflow.engine.report import NodeReport, RunReport
 from onnxflow.errors import OnnxflowError, WorkflowError
 from onnxflow.workflow.response import error_response
 
@@ -28,10 +28,7 @@ class JsonEvents:
         for results that this one used again, is "cached": true, and no part of the time."""
         sessions: list[dict[str, Any]] = [described(use) for use in report.ran]
         sessions += [{**described(use), "cached": True} for use in report.recalled]
-        nodes = [
-            {"node": n.id, "class_type": n.class_type, "seconds": round(n.seconds, 4), "cached": n.cached}
-            for n in report.nodes
-        ]
+        nodes = [_node(node) for node in report.nodes]
         files = [str(file.path) for file in report.saved]
         time = {name: round(share, 4) for name, share in time_shares(report.ran).items()}
         data = {"files": files, "seconds": round(report.seconds, 4), "nodes": nodes, "sessions": sessions, "time": time}
@@ -60,6 +57,22 @@ class JsonEvents:
             line = json.dumps({"type": type_, "data": _plain(data)}, default=str)
         self._stream.write(line + "\n")
         self._stream.flush()
+
+
+def _node(node: NodeReport) -> dict[str, Any]:
+    """A node of the report, with what its networks were asked to run on and ran on, if it has any."""
+    found: dict[str, Any] = {
+        "node": node.id,
+        "class_type": node.class_type,
+        "seconds": round(node.seconds, 4),
+        "cached": node.cached,
+    }
+    if node.ran:
+        found["ran"] = [
+            {"component": use.component, "precision": use.variant, "asked": use.asked, "device": use.device}
+            for use in node.ran
+        ]
+    return found
 
 
 def _plain(value: Any) -> Any:

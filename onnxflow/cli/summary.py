@@ -54,7 +54,8 @@ def tell_tried(text: str) -> None:
 def print_details(report: RunReport, stream: TextIO) -> None:
     """Seconds by node, what each session cost to load and to run and on what, and whose the time was."""
     for node in report.nodes:
-        name = f"{node.id} {node.title or node.class_type}"
+        ran = ", ".join(f"{use.component} {use.variant} on {use.device}" for use in node.ran)
+        name = printable(f"{node.id} {node.title or node.class_type}" + (f": {ran}" if ran else ""))
         print(f"  {'cached' if node.cached else f'{node.seconds:.3f} s':>10}  {name}", file=stream)
     for use in report.ran:
         asked = f"; asked for {use.asked}" if use.asked != AUTO else ""

@@ -131,6 +131,7 @@ class Outcome:
 
     saved: list[SavedFile] = field(default_factory=list)
     node_seconds: dict[int, float] = field(default_factory=dict)
+    node_uses: dict[int, Uses] = field(default_factory=dict)
     executed: list[str] = field(default_factory=list)
     recalled: Uses = ()
 
@@ -172,6 +173,8 @@ def execute(plan: Plan, run: Run, outcome: Outcome) -> None:
                 fallen.update(range(step.first, step.first + len(result.outputs)))
             elif run.cache is not None and node.id not in run.volatile:
                 run.cache.put(step.key, result)
+        if result.uses:
+            outcome.node_uses[position] = result.uses
         values.store(step, result)
         preflight.check(step, result)
         if step.call.spec.output_node:

@@ -16,13 +16,14 @@ from onnxflow.values import SavedFile
 
 @dataclass(frozen=True, slots=True)
 class NodeReport:
-    """One node of the run: seconds it took, or that its result was already there."""
+    """One node of the run: seconds it took, or that its result was already there, and what its networks ran on."""
 
     id: str
     class_type: str
     title: str
     seconds: float
     cached: bool
+    ran: tuple[SessionUse, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +39,7 @@ class RunReport:
     plan: Plan = field(repr=False)
     node_seconds: Mapping[int, float] = field(repr=False)
     recalled: tuple[SessionUse, ...] = ()
+    node_uses: Mapping[int, tuple[SessionUse, ...]] = field(default_factory=dict, repr=False)
 
     @property
     def ran(self) -> tuple[SessionUse, ...]:
@@ -59,6 +61,7 @@ class RunReport:
                 step.call.node.title,
                 self.node_seconds.get(position, 0.0),
                 position not in self.node_seconds,
+                self.node_uses.get(position, ()),
             )
             for position, step in enumerate(self.plan.steps)
             if step.needed

@@ -108,6 +108,7 @@ def run_workflow(
         saved=tuple(outcome.saved),
         sessions=(*uses, *remembered),
         recalled=remembered,
+        node_uses=outcome.node_uses,
         seconds=time.perf_counter() - started,
         document=workflow.document,
         plan=plan,

@@ -144,6 +144,10 @@ def test_pictures_of_later_turns_say_what_made_them(tmp_path: Path) -> None:
     assert {name: one.get("cached") for name, one in found.items()} == {
         "unet": None, "vae_decoder": None, "text_encoder": True,
     }  # fmt: skip
+    nodes = {one["node"]: one for one in json.loads(done.stdout.splitlines()[-1])["data"]["nodes"]}
+    assert nodes["5"]["ran"] == [{"component": "unet", "precision": "fp32", "asked": "auto", "device": "cpu"}]
+    assert nodes["2"]["cached"] and nodes["2"]["ran"][0]["component"] == "text_encoder"
+    assert "ran" not in nodes["7"]
     for number in (1, 2):
         with Image.open(tmp_path / "output" / f"onnxflow_0000{number}_.png") as picture:
             kept = json.loads(picture.info["onnxflow"])

@@ -34,13 +34,18 @@ def onnxflow(*arguments: object, cwd: Path, cache: Path) -> subprocess.Completed
 
 
 def drawn(place: str, folder: Path, cache: Path, *flags: str) -> tuple[np.ndarray[Any, Any], dict[str, Any], Any]:
-    """The picture, the report's sessions by component, and what the picture carries."""
+    """The picture, the report's sessions by component, and what the picture carries; with it what each node ran."""
     done = onnxflow("run", WORKFLOW, "--place", place, "--json", "-q", *flags, cwd=folder, cache=cache)
     assert done.returncode == 0, done.stderr
     report = json.loads(done.stdout.splitlines()[-1])["data"]
     with Image.open(report["files"][0]) as picture:
         pixels = np.asarray(picture.convert("RGB")).astype(np.int16)
         kept = json.loads(picture.info["onnxflow"])
+    kept["nodes"] = {
+        one["node"]: [(ran["component"], ran["device"]) for ran in one["ran"]]
+        for one in report["nodes"]
+        if "ran" in one
+    }
     return pixels, {one["component"]: one for one in report["sessions"]}, kept
 
 
@@ -97,6 +102,10 @@ def test_one_run_on_both(tmp_path: Path, cache: Path) -> None:
     nodes = {name: one["nodes"] for name, one in sessions.items()}
     assert nodes["text_encoder"].keys() == nodes["vae_decoder"].keys() == {"cpu"}
     assert nodes["unet"]["openvino"] > 100 and next(iter(nodes["unet"])) == "openvino"
+    assert kept["nodes"] == {
+        "2": [("text_encoder", "cpu")], "3": [("text_encoder", "cpu")],
+        "5": [("unet", "openvino:cpu")], "6": [("vae_decoder", "cpu")],
+    }  # fmt: skip
     assert "elsewhere" not in sessions["unet"], "no heavy node was left to the CPU"
     (unet,) = (one for one in kept["sessions"] if one["component"] == "unet")
     assert unet["asked"].startswith("openvino:cpu (--place unet=openvino") and unet["nodes"]["openvino"] > 50
