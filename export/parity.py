@@ -42,6 +42,10 @@ class _OneGraph:
         """Whose names its inputs and outputs have."""
         return self.names
 
+    def variants(self, component: str) -> tuple[str, ...]:
+        """It is what it is."""
+        return ()
+
 
 @contextmanager
 def _own_attention(module: nn.Module) -> Iterator[None]:

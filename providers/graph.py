@@ -253,7 +253,8 @@ class SizedGraph:
         """What ``use`` makes of the graph of the feeds' size, which nobody closes meanwhile."""
         sizes = self._sizes(feeds)
         with self._lock:
-            entry = self._open[sizes] = self._open.pop(sizes, None) or _Size()
+            entry = self._open.pop(sizes) if sizes in self._open else _Size()
+            self._open[sizes] = entry
             entry.users += 1
             self._make_room()
         try:

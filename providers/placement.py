@@ -180,7 +180,7 @@ class Placer:
             health = self._machine.health(wish.device, again=True)
         if not health.works:
             raise ProviderError(f"{wish.device} cannot be used: {health.problem}", where=wish.origin, hint=health.cure)
-        if wish.variant in health.failed:
+        if wish.variant is not None and wish.variant in health.failed:
             problem, cure = health.failed[wish.variant]
             raise ProviderError(_failed(wish.device, wish.variant, problem), where=wish.origin, hint=cure or _OTHER)
 

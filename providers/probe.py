@@ -142,8 +142,10 @@ class ProbedMachine:
     def _recalled(self, device: Device) -> Health | None:
         kept = None if self._refresh else recall(_NAME).get(_key(device))
         try:
-            found = _health_in(device, kept) if kept is not None else None
-            if found is None or ((found.failed or not found.works) and kept["around"] != surroundings()):
+            if kept is None:
+                return None
+            found = _health_in(device, kept)
+            if (found.failed or not found.works) and kept["around"] != surroundings():
                 return None
             if kept.get("until", float("inf")) < time.time():
                 return None
