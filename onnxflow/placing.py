@@ -39,6 +39,6 @@ def placing_of(
         for key, wish in checked_variants(parse_wishes(text, "--place")).items():
             flags.pop(key, None)  # the later one counts, also where both names stand for the same component
             flags[key] = wish
-    written = checked_variants({key: parse_wish(text, FILE_NAME) for key, text in profile.items()})
+    written = checked_variants({key: parse_wish(text, f"{FILE_NAME}, {key}") for key, text in profile.items()})
     placer = Placer(machine or OnlyCpu(), fallback=fallback == ALLOW)
     return Placing(flags, by_component(written, FILE_NAME), placer, on_nan)

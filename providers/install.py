@@ -40,7 +40,7 @@ def install_command(wheel: Wheel) -> str:
     needed = _CPU if wheel.plugin else wheel.distribution
     away = [] if all(name == needed for name in builds) else [*_ours_installed(), *builds]
     clone = _clone()
-    command = f"{_PIP}-e '{clone}[{','.join(_extras(wheel, away or not builds))}]'" if clone else wheel.install
+    command = f"{_PIP}{clone}[{','.join(_extras(wheel, away or not builds))}]'" if clone else wheel.install
     return f"pip uninstall -y {' '.join(away)} && {command}" if away else command
 
 
@@ -58,13 +58,15 @@ def _ours_installed() -> list[str]:
 
 
 def _clone() -> str:
-    """The folder of the sources that are installed editable; empty where a wheel was installed."""
+    """The folder of the sources that were installed, as pip is told it up to the extras; empty where a wheel was
+    installed."""
     code = _distribution(_CODE)
     if code is None or _ours_installed():
         return ""
     try:
         told = json.loads(code.read_text("direct_url.json") or "{}")
-        return url2pathname(urlsplit(told["url"]).path) if told["dir_info"]["editable"] else ""
+        folder = url2pathname(urlsplit(told["url"]).path)
+        return f"-e '{folder}" if told["dir_info"].get("editable") else f"'{folder}"
     except (KeyError, TypeError, ValueError):
         return ""
 

@@ -177,6 +177,8 @@ def not_installed(device: Device) -> ProviderError:
     facts = device.facts
     here = (sys.platform, _machine())
     fitting = [wheel for wheel in facts.wheels if wheel.install and here in wheel.platforms]
+    # A plug-in knows its maker's processors only; the build knows all of its kind.
+    fitting = [wheel for wheel in fitting if not (wheel.plugin and facts.hardware.get(device.unit) == "CPU")]
     if fitting:
         commands = [install_command(wheel) for wheel in fitting]
         hint = " or ".join(sorted(commands, key=lambda command: "uninstall" in command))

@@ -107,6 +107,8 @@ class PlacedSource(Protocol):
 def parse_wish(text: str, origin: str = "") -> Wish:
     """The wish in ``text``; UsageError for a device or a form that there is not."""
     name, mark, variant = text.strip().partition(_VARIANT)
+    if not name.strip():
+        raise UsageError(f"{shown(text)} names no device", where=origin, hint="write auto, cpu, cuda:0 ...")
     if mark and not variant:
         raise UsageError(f"{shown(text)} names no variant after the @", where=origin, hint="write it as cpu@int8")
     try:
@@ -114,7 +116,7 @@ def parse_wish(text: str, origin: str = "") -> Wish:
     except UsageError as error:
         error.where = origin
         raise
-    return Wish(device, variant or None, origin)
+    return Wish(device, variant.strip().lower() or None, origin)
 
 
 def parse_wishes(text: str, origin: str) -> dict[str, Wish]:

@@ -73,8 +73,16 @@ def plugin_device(device: Device, wheel: Wheel) -> Any:
     there = f", only {', '.join(sorted({one.device.type.name for one in offered}))}" if offered else ""
     raise ProviderError(
         f"{device}: {wheel.distribution} is installed, and finds no {kind or 'device'} here{there}",
-        hint=mended(facts) or f"run on the CPU, or install a driver for the {kind or 'device'}; see onnxflow doctor",
+        hint=mended(facts) or _without_it(facts, kind),
     )
+
+
+def _without_it(facts: Provider, kind: str) -> str:
+    """What to do where a plug-in offers no device of a kind. A processor has no driver; another wheel may know it."""
+    if kind == "CPU":
+        others = [wheel.distribution for wheel in facts.wheels if not wheel.plugin]
+        return f"{' or '.join(others)} knows processors of other makers, in an environment of its own; or name the cpu"
+    return f"install a driver for the {kind or 'device'} if there is one, or name the cpu"
 
 
 def _unusable(error: Exception, facts: Provider, wheel: Wheel) -> ProviderError:

@@ -8,6 +8,8 @@ import typer
 
 if TYPE_CHECKING:
     from onnxflow.providers.doctor import Finding, Folder
+    from onnxflow.providers.machine import Machine
+    from onnxflow.providers.placement import Wish
 
 
 def doctor(
@@ -19,9 +21,11 @@ def doctor(
     from onnxflow.providers.examine import examine
     from onnxflow.providers.probe import ProbedMachine
 
-    folders, wrong = _folders()
+    folders, wishes, wrong = _settings()
     with say_what_is_tried() as tell:
-        seen = examine(ProbedMachine(refresh=True, tell=tell), folders)
+        machine = ProbedMachine(refresh=True, tell=tell)
+        seen = examine(machine, folders)
+        wrong += [finding for wish in wishes if (finding := unfulfilled(wish, machine)) is not None]
     found = (*findings(seen), *wrong)
     problems = [finding for finding in found if finding.severity == "problem"]
     if json_:
@@ -34,8 +38,19 @@ def doctor(
         raise typer.Exit(1)
 
 
-def _folders() -> tuple[list[Folder], list[Finding]]:
-    """The folders in the settings; what is wrong with the settings."""
+def unfulfilled(wish: Wish, machine: Machine) -> Finding | None:
+    """What is wrong with a device that the configuration file names; None when it works."""
+    from onnxflow.providers.device import CPU
+    from onnxflow.providers.doctor import Finding
+
+    health = machine.health(wish.device) if wish.device not in (None, CPU) else None
+    if health is None or health.works:
+        return None
+    return Finding("problem", "settings", f"{wish.origin} names {wish.device}: {health.problem}", health.cure)
+
+
+def _settings() -> tuple[list[Folder], list[Wish], list[Finding]]:
+    """The folders and the wishes in the settings; what is wrong with the settings."""
     import os
     from pathlib import Path
 
@@ -47,14 +62,14 @@ def _folders() -> tuple[list[Folder], list[Finding]]:
 
     try:
         settings = load_settings(environment=os.environ, working_dir=Path.cwd())
-        placing_of([], settings.place)
+        wishes = list(dict.fromkeys(placing_of([], settings.place).profile.values()))
     except UsageError as error:
         where = f" ({error.where})" if error.where else ""
-        return [], [Finding("problem", "settings", error.message + where, error.hint)]
+        return [], [], [Finding("problem", "settings", error.message + where, error.hint)]
     output = settings.output_dir
     folders = [Folder("output", output, writable(output), "name another one with --output-dir")]
     folders += [Folder("models", path, writable(path), needed=False) for path in settings.models]
-    return folders, []
+    return folders, wishes, []
 
 
 def _print_lines(found: tuple[Finding, ...]) -> None:

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+if TYPE_CHECKING:
+    from onnxflow.models.bundle import Bundle
+
 
 def verify(
-    bundle: Annotated[Path, typer.Argument(help="The folder of an exported model.")],
+    bundle: Annotated[Path, typer.Argument(help="An exported model: its folder, or the name workflows use.")],
     on: Annotated[
         str,
         typer.Option(
@@ -24,7 +27,7 @@ def verify(
     from onnxflow.cancel import CancelToken
     from onnxflow.cli.summary import tell_tried
     from onnxflow.engine.verify import check_files, verdicts
-    from onnxflow.errors import ModelError, ProviderError, UsageError
+    from onnxflow.errors import ModelError, ProviderError
     from onnxflow.models.bundle import open_bundle
     from onnxflow.placing import machine_of
     from onnxflow.providers.device import CPU, parse_device
@@ -34,11 +37,7 @@ def verify(
     health = machine_of(cancel, None if quiet else tell_tried).health(device, again=device != CPU)
     if not health.works:
         raise ProviderError(f"{device} cannot be used: {health.problem}", where="--on", hint=health.cure)
-    if not bundle.is_dir():
-        raise UsageError(
-            f"{bundle} is no folder", hint="name an exported model's folder; `onnxflow models` prints them"
-        )
-    model = open_bundle(bundle)
+    model = open_bundle(bundle) if bundle.is_dir() else _named(str(bundle))
     check_files(model, lambda name: None if quiet else typer.echo(f"reading {name}", err=True))
     wrong = []
     asked = False
@@ -69,3 +68,18 @@ def verify(
             if device == CPU
             else f"update the driver and the wheel, or use another device: {device} does not get these any more",
         )
+
+
+def _named(name: str) -> Bundle:
+    """The model that workflows call ``name``; UsageError for one that is neither that nor a folder."""
+    import os
+
+    from onnxflow.errors import ModelError, UsageError
+    from onnxflow.models.store import ModelStore
+    from onnxflow.settings import load_settings
+
+    settings = load_settings(environment=os.environ, working_dir=Path.cwd())
+    try:
+        return ModelStore(settings.models).checkpoint(name)
+    except ModelError as error:
+        raise UsageError(f"{name} is no folder, and {error.message}", hint=error.hint) from None

@@ -102,6 +102,14 @@ def test_a_placement_that_there_is_not_is_to_mend(tmp_path: Path) -> None:
         assert "try: did you mean" in done.stdout
 
 
+def test_a_placement_that_no_run_can_keep_is_to_mend(tmp_path: Path) -> None:
+    (tmp_path / "onnxflow.toml").write_text('[place]\nunet = "migraphx"\nvae = "cpu"\n')
+    done = doctor(tmp_path)
+    assert done.returncode == 1, done.stdout
+    (line,) = [line for line in done.stdout.splitlines() if line.startswith("problem")]
+    assert "onnxflow.toml, unet names migraphx:0: " in line and "not installed here" in line
+
+
 def test_settings_that_cannot_be_used_are_to_mend(tmp_path: Path) -> None:
     done = doctor(tmp_path, ONNXFLOW_MODELS=str(tmp_path / "nowhere"))
     assert done.returncode == 1

@@ -161,7 +161,7 @@ def test_the_file_the_profile_and_the_flags_each_place_and_the_nearest_counts(tm
     assert {name: (one["precision"], one["device"]) for name, one in found.items()} == {
         "text_encoder": ("int8", "cpu"), "unet": ("int8", "cpu"), "vae_decoder": ("fp32", "cpu"),
     }  # fmt: skip
-    assert found["unet"]["asked"] == "cpu@int8 (onnxflow.toml)"
+    assert found["unet"]["asked"] == "cpu@int8 (onnxflow.toml, unet)"
     flags = ("--place", "unet=cpu@int8", "--place", "5=cpu@fp32,clip=cpu@fp32")
     found = sessions(onnxflow("run", path, *flags, "--json", "-q", cwd=tmp_path))
     assert [found[name]["precision"] for name in ("text_encoder", "unet")] == ["fp32", "fp32"]

@@ -22,7 +22,7 @@ def verify(*arguments: object) -> subprocess.CompletedProcess[str]:
 
 
 def test_the_embedded_model_computes_what_pytorch_computed() -> None:
-    done = verify(embedded_folder())
+    done = verify("onnxflow-tiny")  # by its name; below by its folder
     assert done.returncode == 0, done.stderr
     lines = done.stdout.splitlines()
     assert lines[-1] == "all files and graphs are right"
@@ -67,9 +67,9 @@ def test_an_altered_file_and_a_folder_that_is_none_are_said(tmp_path: Path) -> N
     done = verify(bundle)
     assert done.returncode == 1
     assert "the model's unet/model.onnx was altered" in done.stderr
-    done = verify("onnxflow-tiny")
+    done = verify("no-such-model")
     assert done.returncode == 2
-    assert "is no folder" in done.stderr
+    assert "is no folder, and there is no model 'no-such-model'" in done.stderr
 
 
 def test_a_folder_that_others_wrote_has_nothing_to_compare_with(tmp_path: Path) -> None:

@@ -25,9 +25,10 @@ CPU, CUDA, OPENVINO = wheel("onnxruntime"), wheel("onnxruntime-gpu"), wheel("onn
 WEBGPU, OPENVINO_PLUGIN = wheel("onnxruntime-ep-webgpu"), wheel("onnxruntime-ep-openvino")
 
 
-def environment(monkeypatch: pytest.MonkeyPatch, *names: str, url: str = "") -> None:
-    """An environment with these distributions; the code is installed from ``url`` in place, or from a wheel."""
-    told = json.dumps({"url": url, "dir_info": {"editable": True}}) if url else None
+def environment(monkeypatch: pytest.MonkeyPatch, *names: str, url: str = "", editable: bool = True) -> None:
+    """An environment with these distributions; the code is installed from ``url``, in place or as a copy, or from a
+    wheel."""
+    told = json.dumps({"url": url, "dir_info": {"editable": True} if editable else {}}) if url else None
 
     def distribution(name: str) -> Any:
         there = name == "onnxflow-core" or (name in names and name.startswith("onnxflow"))
@@ -104,7 +105,13 @@ def test_the_command_that_takes_nothing_away_stands_first(monkeypatch: pytest.Mo
     environment(monkeypatch, "onnxflow", "onnxruntime")
     monkeypatch.setattr(opening, "sys", SimpleNamespace(platform="linux"))
     monkeypatch.setattr(opening, "_machine", lambda: "x86_64")
-    assert opening.not_installed(parse_device("openvino")).hint == (
+    assert opening.not_installed(parse_device("openvino:gpu")).hint == (
         "pip install 'onnxflow[openvino-plugin]' or "
         "pip uninstall -y onnxflow onnxruntime && pip install onnxflow-openvino"
     )
+
+
+def test_a_clone_that_was_copied_is_named_as_well(monkeypatch: pytest.MonkeyPatch) -> None:
+    environment(monkeypatch, "onnxruntime", url="file:///a/clone", editable=False)
+    assert install_command(WEBGPU) == "pip install '/a/clone[webgpu]'"
+    assert install_command(CUDA) == "pip uninstall -y onnxruntime && pip install '/a/clone[cuda]'"

@@ -71,7 +71,7 @@ INSTALL = {
     "tensorrt": {"pip install onnxflow-cuda": (LINUX, WINDOWS)},
     "directml": {"pip install onnxflow-directml": (WINDOWS,)},
     "coreml": {"pip install onnxflow": (MAC,)},
-    "openvino": {"pip install onnxflow-openvino or pip install 'onnxflow[openvino-plugin]'": (LINUX, WINDOWS)},
+    "openvino": {"pip install onnxflow-openvino": (LINUX, WINDOWS)},  # its plug-in knows Intel's processors only
     "qnn": {"pip install 'onnxflow[qnn]'": (ARM, WINDOWS_ARM)},
     "webgpu": {"pip install 'onnxflow[webgpu]'": (LINUX, ARM, MAC, WINDOWS, WINDOWS_ARM)},
     "migraphx": {

@@ -106,3 +106,10 @@ def test_choices_that_there_are_not(choice: dict[str, str]) -> None:
     with pytest.raises(UsageError) as caught:
         placing_of([], {}, **choice)
     assert caught.value.hint
+
+
+def test_variants_are_read_in_any_case_and_devices_are_not_forgotten() -> None:
+    assert parse_wish("CPU@INT8") == parse_wish("cpu@int8")
+    for text in ("@int8", "", " "):
+        with pytest.raises(UsageError, match="names no device"):
+            parse_wish(text)
