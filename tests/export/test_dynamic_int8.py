@@ -2,8 +2,8 @@
 from pathlib import Path
 
 import numpy as np
-import onnxruntime
 import pytest
+from exact_session import exact_session, shares_weights
 
 torch = pytest.importorskip("torch")
 
@@ -85,13 +85,13 @@ def weights(model: ModelProto) -> dict[str, np.ndarray]:
 
 
 def run(model: ModelProto, feeds: dict[str, Tensor]) -> np.ndarray:
-    session = onnxruntime.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
+    session = exact_session(model.SerializeToString())
     given: np.ndarray = session.run(None, {name: value.numpy() for name, value in feeds.items()})[0]
     return given
 
 
 def run_file(path: Path, feeds: dict[str, Tensor]) -> np.ndarray:
-    session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
+    session = exact_session(str(path))
     given: np.ndarray = session.run(None, {name: value.numpy() for name, value in feeds.items()})[0]
     return given
 
@@ -198,6 +198,7 @@ def test_weights_that_are_small_stay_out_of_int8() -> None:
     assert list(weights(quantized(onnx.helper.make_model(graph)))) == ["weight.fp16"]
 
 
+@shares_weights
 def test_a_weight_that_two_products_share_is_stored_once(tmp_path: Path) -> None:
     torch.manual_seed(3)
     shared = nn.Linear(32, 32, bias=False)

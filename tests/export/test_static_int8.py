@@ -4,6 +4,7 @@ from pathlib import Path
 import numpy as np
 import onnxruntime
 import pytest
+from exact_session import exact_session, shares_weights
 
 torch = pytest.importorskip("torch")
 
@@ -65,7 +66,7 @@ def run(path: Path, feeds: dict[str, Tensor], plain: bool = False) -> np.ndarray
     options = onnxruntime.SessionOptions()
     if plain:
         options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
-    session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+    session = exact_session(str(path), options)
     given: np.ndarray = session.run(None, {name: value.numpy() for name, value in feeds.items()})[0]
     return given
 
@@ -79,7 +80,7 @@ def optimised(path: Path, target: Path) -> list[str]:
     options = onnxruntime.SessionOptions()
     options.optimized_model_filepath = str(target)
     options.log_severity_level = 3
-    onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+    exact_session(str(path), options)
     return [node.op_type for node in onnx.load(target).graph.node]
 
 
@@ -152,6 +153,7 @@ def test_the_file_is_the_same_every_time_and_may_lie_beside(
     np.testing.assert_array_equal(run(files[0], component.examples), run(first, component.examples))
 
 
+@shares_weights
 def test_a_weight_that_two_layers_share_is_stored_once(tmp_path: Path) -> None:
     shared = nn.Linear(32, 32, bias=False)
     module = nn.Sequential(shared, nn.ReLU(), shared)

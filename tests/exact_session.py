@@ -1,0 +1,24 @@
+"""Sessions of ONNX Runtime for int8 graphs, which compute them exactly also where products of bytes saturate."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import onnxruntime
+import pytest
+
+from onnxflow.providers.saturation import compute_exactly, saturates
+
+
+def exact_session(model: bytes | str, options: Any = None) -> Any:
+    """A session on the CPU; on x86 processors without VNNI it would give other numbers unless it was told."""
+    options = options or onnxruntime.SessionOptions()
+    compute_exactly(options)
+    return onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+
+
+shares_weights = pytest.mark.skipif(
+    saturates(),
+    reason="with the option for exact products ONNX Runtime 1.31 adds a shared signed weight twice, and fails",
+)
+"""For graphs in which two nodes share a weight; the networks of our families have none."""
