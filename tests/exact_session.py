@@ -19,6 +19,6 @@ def exact_session(model: bytes | str, options: Any = None) -> Any:
 
 shares_weights = pytest.mark.skipif(
     saturates(),
-    reason="with the option for exact products ONNX Runtime 1.31 adds a shared signed weight twice, and fails",
+    reason="ONNX Runtime 1.31 adds a shared signed weight twice where products are to be exact",
 )
 """For graphs in which two nodes share a weight; the networks of our families have none."""
