@@ -62,14 +62,8 @@ def plugin_device(device: Device, wheel: Wheel) -> Any:
     offered = plugin_devices(facts, wheel)
     kind = facts.hardware.get(device.unit, facts.hardware.get("", ""))
     fitting = [one for one in offered if not kind or one.device.type.name == kind]
-    number = int(device.unit) if facts.counted and device.unit else 0
-    if number < len(fitting):
-        return fitting[number]
     if fitting:
-        raise ProviderError(
-            f"{device}: there are {len(fitting)} devices for {facts.title}, numbered from 0",
-            hint=f"write {facts.name}:0",
-        )
+        return fitting[0]
     there = f", only {', '.join(sorted({one.device.type.name for one in offered}))}" if offered else ""
     raise ProviderError(
         f"{device}: {wheel.distribution} is installed, and finds no {kind or 'device'} here{there}",
