@@ -2,7 +2,8 @@
 
 What came of it is kept in the user's cache (probe.json). It holds for the same wheels, driver, system and hardware; a
 failure only until a library or a package was installed, the machine was started anew, or a day has passed, and not for
-a device that a user named: that is tried again. A failure for want of memory or time is not kept.
+a device that a user named: that is tried again. A failure for want of memory is not kept, that a device did not answer
+for ten minutes.
 """
 
 from __future__ import annotations
