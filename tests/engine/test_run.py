@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import threading
 import time
 from pathlib import Path
@@ -191,6 +192,8 @@ def test_progress_is_told_and_cancelling_stops_at_a_step() -> None:
 
 
 def test_ctrl_c_stops_the_work_and_waits_for_it() -> None:
+    # A shell that puts a program into the background has it ignore Ctrl-C: without this the test would wait for ever.
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
     token = CancelToken()
     stopped = threading.Event()
 
@@ -203,8 +206,11 @@ def test_ctrl_c_stops_the_work_and_waits_for_it() -> None:
         stopped.set()
         token.check()
 
-    with pytest.raises(Cancelled):
-        interruptible(work, token)
+    try:
+        with pytest.raises(Cancelled):
+            interruptible(work, token)
+    finally:
+        signal.signal(signal.SIGINT, before)
     assert stopped.is_set()
 
 
