@@ -14,11 +14,12 @@ from probe_script import CUDA, WORKS, Script
 
 from onnxflow.providers import probe, probe_child
 from onnxflow.providers.cache_folder import recall
-from onnxflow.providers.catalog import provider_named
+from onnxflow.providers.catalog import PROVIDERS, provider_named
 from onnxflow.providers.device import CPU, Device, parse_device
 from onnxflow.providers.machine import Health
 from onnxflow.providers.probe import ProbedMachine, only_cpu
 from onnxflow.providers.probe_child import MARK, answer_in
+from onnxflow.providers.wheels import installed
 
 
 @pytest.fixture(autouse=True)
@@ -34,12 +35,11 @@ def test_the_cpu_is_tried_for_real_and_remembered() -> None:
 
 
 def test_a_device_that_is_not_installed_says_what_brings_it() -> None:
-    if importlib.util.find_spec("onnxruntime_ep_webgpu") is not None:
-        pytest.skip("the plug-in is installed here")
-    found = ProbedMachine().health(parse_device("webgpu"))
+    facts = next(one for one in PROVIDERS if not any(wheel.distribution in installed() for wheel in one.wheels))
+    found = ProbedMachine().health(parse_device(facts.name))
     assert not found.works
-    assert found.problem == "WebGPU is not installed here"
-    assert "webgpu" in found.cure
+    assert found.problem == f"{facts.title} is not installed here"
+    assert found.cure
 
 
 def test_the_child_lists_what_is_installed() -> None:
