@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final, Literal
@@ -44,13 +44,14 @@ class Folder:
 @dataclass(frozen=True, slots=True)
 class Examined:
     """What was found out: the machine, versions of wheels, what they offer, how the devices did, libraries that
-    do not load, by provider, and the folders."""
+    do not load, by provider, the commands that bring wheels here, by distribution, and the folders."""
 
     host: Host
     wheels: Mapping[str, str] = field(default_factory=dict)
     listing: Listing = field(default_factory=Listing)
     healths: tuple[Health, ...] = ()
     missing: Mapping[str, tuple[Library, ...]] = field(default_factory=dict)
+    commands: Mapping[str, str] = field(default_factory=dict)
     folders: tuple[Folder, ...] = ()
 
 
@@ -227,15 +228,8 @@ def _tips(seen: Examined) -> Iterator[Finding]:
                 continue
             if not any(wheel.distribution in seen.wheels for wheel in wheels):
                 why = f"{provider_named(name).title} computes on it, and is not installed"
-                yield Finding("note", f"{maker} GPU", why, installing(wheels[0], seen.wheels))
+                yield Finding("note", f"{maker} GPU", why, seen.commands.get(wheels[0].distribution, wheels[0].install))
             break
-
-
-def installing(wheel: Wheel, there: Iterable[str]) -> str:
-    """The command that installs a wheel beside the distributions that are ``there``, or in place of the onnxruntime
-    among them."""
-    replaced = [] if wheel.plugin else [name for name in REPLACING if name in there]
-    return (f"pip uninstall -y {' '.join(replaced)} && " if replaced else "") + wheel.install
 
 
 def wheels_here(facts: Provider, host: Host) -> list[Wheel]:

@@ -12,6 +12,7 @@ from onnxflow.providers.catalog import PROVIDERS
 from onnxflow.providers.device import CPU
 from onnxflow.providers.doctor import Examined, Folder
 from onnxflow.providers.host import this_host
+from onnxflow.providers.install import install_command
 from onnxflow.providers.machine import Health
 from onnxflow.providers.probe import ProbedMachine
 from onnxflow.providers.wheels import installed
@@ -35,6 +36,7 @@ def examine(machine: ProbedMachine, folders: Iterable[Folder] = ()) -> Examined:
         listing=listing,
         healths=tuple(healths),
         missing=missing,
+        commands={wheel.distribution: install_command(wheel) for facts in PROVIDERS for wheel in facts.wheels},
         folders=(cache, *folders),
     )
 

@@ -11,7 +11,7 @@ import pytest
 from onnxflow.providers import doctor, examine
 from onnxflow.providers.catalog import provider_named
 from onnxflow.providers.device import CPU, Device
-from onnxflow.providers.doctor import Examined, Finding, Folder, findings, installing
+from onnxflow.providers.doctor import Examined, Finding, Folder, findings
 from onnxflow.providers.host import Host
 from onnxflow.providers.machine import Health
 from onnxflow.providers.offer import Offer
@@ -217,14 +217,6 @@ def test_what_a_device_that_works_does_not_do_is_a_note() -> None:
     ]
 
 
-def test_nothing_is_installed_over_another_onnxruntime() -> None:
-    gpu = provider_named("cuda").wheels[0]
-    plugin = provider_named("webgpu").wheels[0]
-    for there, before in ((["onnxruntime"], "pip uninstall -y onnxruntime && "), (["onnxruntime-ep-webgpu"], "")):
-        assert installing(gpu, there) == f"{before}pip install onnxflow-cuda"
-        assert installing(plugin, there) == "pip install 'onnxflow[webgpu]'"
-
-
 def test_folders_that_cannot_be_written() -> None:
     cache = Folder("cache", Path("/cache"), False, "set ONNXFLOW_CACHE")
     models = Folder("models", Path("/models"), False, needed=False)
@@ -234,7 +226,8 @@ def test_folders_that_cannot_be_written() -> None:
 
 
 def test_cards_that_nothing_installed_uses_are_a_hint() -> None:
-    seen = replace(WELL, host=replace(HOST, gpus=("NVIDIA",)))
+    commands = {"onnxruntime-gpu": "pip uninstall -y onnxruntime && pip install onnxflow-cuda"}
+    seen = replace(WELL, host=replace(HOST, gpus=("NVIDIA",)), commands=commands)
     assert problems(seen) == []
     (note,) = notes(seen)
     assert note.what == "NVIDIA GPU"
