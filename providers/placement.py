@@ -140,7 +140,7 @@ def by_component(wishes: Mapping[str, Wish], origin: str, others: Iterable[str] 
     """The wishes by component, with EVERY for the rest; a component's own name counts before its group's. UsageError
     for a key that is neither; ``others`` are the keys to leave out."""
     found: dict[str, Wish] = {}
-    left = set(others)
+    left = dict.fromkeys(others)  # in the order of the file, for the hint
     keys = [key for key in wishes if key not in left]
     for key in sorted(keys, key=lambda key: len(GROUPS.get(key, ())), reverse=True):
         if key == EVERY:
