@@ -26,6 +26,12 @@ class ResultCache:
 
     def __init__(self) -> None:
         self._results: dict[bytes, Result] = {}
+        self._networks = False
+
+    @property
+    def networks(self) -> bool:
+        """Whether a session made any of the results that were ever stored."""
+        return self._networks
 
     def __contains__(self, key: bytes) -> bool:
         return key in self._results
@@ -39,6 +45,7 @@ class ResultCache:
 
     def put(self, key: bytes, result: Result) -> None:
         """Store a result."""
+        self._networks |= bool(result.uses)
         self._results[key] = result
 
     def retain(self, keys: Iterable[bytes]) -> None:

@@ -15,7 +15,7 @@ from typing import Final
 from onnxflow.errors import OnnxflowError, UsageError, did_you_mean, shown
 from onnxflow.graph.graph import Link
 from onnxflow.nodes.placement import DEVICE_INPUT, PLACING
-from onnxflow.nodes.spec import NodeSpec
+from onnxflow.nodes.spec import Input, NodeSpec
 from onnxflow.providers.machine import OnlyCpu
 from onnxflow.providers.placement import ANY, EVERY, GROUPS, Placer, Wish, by_component, parse_wish, parse_wishes
 from onnxflow.providers.session import FAIL
@@ -101,9 +101,15 @@ def places(checked: Checked, workflow: Workflow, placing: Placing) -> Places:
     )
     found: dict[str, Wishes] = {}
     brought: dict[tuple[str, str], _Inherited] = {}
+    sockets: dict[str, tuple[list[Input], list[str]]] = {}  # by class, of which there are far fewer than calls
     for node_id, call in checked.calls.items():
-        inputs = [item for item in call.spec.inputs if item.type in COMPONENTS]
-        gives = [output.type for output in call.spec.outputs if output.type in COMPONENTS]
+        known_class = sockets.get(call.spec.name)
+        if known_class is None:
+            known_class = sockets[call.spec.name] = (
+                [item for item in call.spec.inputs if item.type in COMPONENTS],
+                [output.type for output in call.spec.outputs if output.type in COMPONENTS],
+            )
+        inputs, gives = known_class
         own_file = _said_by(call) if call.node.place else _NONE
         if not inputs and not gives:
             continue

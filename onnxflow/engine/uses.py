@@ -36,7 +36,7 @@ def since(before: Uses, after: Uses) -> Uses:
 def recalled(plan: Plan, cache: ResultCache | None) -> Uses:
     """What sessions did for the known results that a plan builds on and for those that these were made of, as far as
     they are known: one use for each session, with the calls of all."""
-    if cache is None:
+    if cache is None or not cache.networks:
         return ()
     merged: dict[tuple[str, ...], SessionUse] = {}
     reached: set[int] = set()  # places of values that stand behind a known result
