@@ -136,6 +136,44 @@ Handle = Model | Clip | Vae
 HANDLES = (Model, Clip, Vae)
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Sigmas:
+    """The noise levels that a run visits: float32 [n + 1] for n steps, from most to least noise as a rule."""
+
+    SOCKET: ClassVar[str] = "SIGMAS"
+    values: Array
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "values", frozen(self.values, "a schedule of sigmas", 1))
+
+
+@dataclass(frozen=True, slots=True)
+class Noise:
+    """Where a run's starting noise comes from: drawn from ``seed``, or none at all; its seed is the run's."""
+
+    SOCKET: ClassVar[str] = "NOISE"
+    seed: int
+    drawn: bool = True
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Guider:
+    """A network with the conditions that guide it; it holds no session.
+
+    Without ``negative`` the positive prediction is the result. With ``middle`` there are two scales: ``cfg_middle`` of
+    the middle side against the negative one, and ``cfg`` of the positive side against the middle one.
+    """
+
+    SOCKET: ClassVar[str] = "GUIDER"
+    model: Model
+    positive: Conditioning
+    negative: Conditioning | None = None
+    middle: Conditioning | None = None
+    cfg: float = 1.0
+    cfg_middle: float = 1.0
+    nested: bool = False
+
+
 class Session(Protocol):
     """A loaded component: arrays in by name, arrays out by name."""
 

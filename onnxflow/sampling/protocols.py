@@ -34,6 +34,11 @@ class Denoiser(Protocol):
         """The denoised latent [b,c,h,w] of ``x`` [b,c,h,w] at noise level ``sigma``; never writes to ``x``."""
         ...
 
+    def with_uncond(self, x: Array, sigma: np.float32) -> tuple[Array, Array]:
+        """The denoised latent, and what the negative conditions alone predict (zeros where there are none): the two
+        terms of CFG++ (Chung et al. 2024). The negative side is computed at any guidance scale."""
+        ...
+
 
 class NoiseSource(Protocol):
     """Where a stochastic sampler gets its noise: bound to a seed and a latent's shape."""
