@@ -18,12 +18,11 @@ from onnxflow.sampling.model_sampling import ModelSampling, discrete_sampling, f
 from onnxflow.sampling.noise import SeededNoise, SeedRule, TorchGenerator, check_seed, next_seed, prepare_noise
 from onnxflow.sampling.protocols import Array, Denoiser, ModelCall, NoiseSource, OnStep
 from onnxflow.sampling.sample import SD_LATENT_SCALE, sample, sample_denoiser
-from onnxflow.sampling.samplers import SAMPLER_NAMES, SAMPLERS, Sampler, find_sampler
+from onnxflow.sampling.samplers import SAMPLERS, Sampler, find_sampler
 from onnxflow.sampling.schedules import SCHEDULES, calculate_sigmas, check_sigmas, ksampler_sigmas, slice_sigmas
 
 __all__ = [
     "SAMPLERS",
-    "SAMPLER_NAMES",
     "SCHEDULES",
     "SD_LATENT_SCALE",
     "Array",

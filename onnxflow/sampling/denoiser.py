@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from onnxflow.errors import ModelError
+from onnxflow.errors import InputError, ModelError
 from onnxflow.sampling.model_sampling import ModelSampling
 from onnxflow.sampling.protocols import Array, Denoiser, ModelCall
 from onnxflow.sampling.told import NOTHING, Told
@@ -52,6 +52,22 @@ class MaskedDenoiser:
 
     def __call__(self, x: Array, sigma: np.float32) -> Array:
         """The denoised latent, the original one where the mask is 0."""
+        return self._kept(self._denoiser(self._covered(x, sigma), sigma))
+
+    def with_uncond(self, x: Array, sigma: np.float32) -> tuple[Array, Array]:
+        """The same, and what the negative conditions predict, as they predict it."""
+        denoised, uncond = self._denoiser.with_uncond(self._covered(x, sigma), sigma)
+        return self._kept(denoised), uncond
+
+    def _covered(self, x: Array, sigma: np.float32) -> Array:
+        if x.shape != self._latent.shape:
+            raise InputError(
+                f"the latent has grown from {list(self._latent.shape)} to {list(x.shape)}, and its noise mask has not",
+                where="denoiser",
+                hint="use a sampler that keeps the size, or no noise mask",
+            )
         noised = self.model_sampling.prediction.noise_scaling(sigma, self._noise, self._latent)
-        denoised = self._denoiser(x * self._mask + noised * self._keep, sigma)
+        return x * self._mask + noised * self._keep
+
+    def _kept(self, denoised: Array) -> Array:
         return denoised * self._mask + self._kept_latent

@@ -86,13 +86,16 @@ class TorchGenerator:
 class SeededNoise:
     """A NoiseSource that draws each step's noise from one generator, whatever the noise levels are."""
 
-    def __init__(self, seed: int, shape: Sequence[int]) -> None:
+    def __init__(self, seed: int, shape: Sequence[int], *, drawn: Sequence[int] | None = None) -> None:
+        """``drawn`` is the shape of what others have drawn of the seed before."""
         self._generator = TorchGenerator(seed)
+        if drawn is not None:
+            self._generator.skip(drawn)
         self._shape = tuple(shape)
 
-    def __call__(self, sigma: np.float32, sigma_next: np.float32) -> Array:
-        """The next standard normals of the stream, float32 of the latent's shape."""
-        return self._generator.randn(self._shape)
+    def __call__(self, sigma: np.float32, sigma_next: np.float32, shape: Sequence[int] | None = None) -> Array:
+        """The next standard normals of the stream, float32 of the latent's shape or of ``shape``."""
+        return self._generator.randn(self._shape if shape is None else shape)
 
 
 def prepare_noise(shape: Sequence[int], seed: int, batch_index: Sequence[int] | None = None) -> Array:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
@@ -17,9 +17,13 @@ ModelCall = Callable[[Array, Array, Array, Mapping[str, Array]], Array]
 """The raw network: sample [b,c,h,w], timestep [b], context [b,s,d], what else it is told ([b,d] by name) -> output
 [b,c,h,w], all float32."""
 
+Resize = Callable[[Array, int, int], Array]
+"""A latent [b,c,h,w] at another width and height, in this order."""
+
 OnStep = Callable[[int, int, Array, Array], None]
 """Told after the first model call of each step: k (0..n-1), n, x as it entered the step, and the denoised prediction,
-both in the model's space and not to be written to. An exception raised here ends the run: so it is cancelled."""
+both in the model's space and not to be written to. An exception raised here ends the run: so it is cancelled. A few
+samplers tell something else, which their docstrings say; the adaptive one may take more than n steps, or fewer."""
 
 
 class Denoiser(Protocol):
@@ -43,8 +47,9 @@ class Denoiser(Protocol):
 class NoiseSource(Protocol):
     """Where a stochastic sampler gets its noise: bound to a seed and a latent's shape."""
 
-    def __call__(self, sigma: np.float32, sigma_next: np.float32) -> Array:
-        """Unit-variance noise [b,c,h,w] for the step from ``sigma`` to ``sigma_next``."""
+    def __call__(self, sigma: np.float32, sigma_next: np.float32, shape: Sequence[int] | None = None) -> Array:
+        """Unit-variance noise [b,c,h,w] for the step from ``sigma`` to ``sigma_next``; ``shape`` for a latent that has
+        grown."""
         ...
 
 

@@ -11,8 +11,9 @@ from onnxflow.sampling.denoiser import MaskedDenoiser, NetworkDenoiser
 from onnxflow.sampling.guidance import CfgDenoiser, terms
 from onnxflow.sampling.mask import latent_mask
 from onnxflow.sampling.model_sampling import ModelSampling
+from onnxflow.sampling.brownian import BrownianNoise
 from onnxflow.sampling.noise import SeededNoise, SeedRule, TorchGenerator, next_seed
-from onnxflow.sampling.protocols import Array, Denoiser, ModelCall, OnStep
+from onnxflow.sampling.protocols import Array, Denoiser, ModelCall, NoiseSource, OnStep
 from onnxflow.sampling.samplers import Sampler, find_sampler
 from onnxflow.sampling.schedules import check_sigmas
 from onnxflow.sampling.told import Tell
@@ -86,8 +87,10 @@ def sample_denoiser(
 
     ``latent`` and the result are in the VAE's space, 1 / ``latent_scale`` of the model's. ``noise`` of the same shape
     is unit noise, None for none (add_noise disabled). ``noise_mask`` [n,h,w] is 1 where the latent is made anew. Step
-    noise is drawn from ``seed`` by ``seed_rule``. Fewer than two sigmas are no step: ``latent`` is returned as it is.
-    InputError for an unknown sampler, sigmas that do not decrease, values that are not finite or shapes that differ.
+    noise is drawn from ``seed`` by ``seed_rule``; that of the Brownian samplers is of the seed itself. One sigma alone
+    is no step: the latent with noise of that level; without any, ``latent`` is returned as it is. Sigmas may rise (to put
+    noise on a latent by the network), which not every sampler can follow.
+    InputError for an unknown sampler, sigmas that no network knows, values that are not finite or shapes that differ.
     """
     chosen = find_sampler(sampler) if isinstance(sampler, str) else sampler
     sigmas = check_sigmas(sigmas)
@@ -97,7 +100,7 @@ def sample_denoiser(
             f"the noise has shape {list(np.shape(noise))}, the latent {list(latent.shape)}; they must be equal",
             where=_WHERE,
         )
-    if len(sigmas) < 2:
+    if not len(sigmas):
         return latent
     shape = latent.shape
     model_sampling = denoiser.model_sampling
@@ -105,15 +108,27 @@ def sample_denoiser(
     scale = np.float32(latent_scale)
     latent = latent * scale
     unit_noise = np.zeros(shape, np.float32) if noise is None else _checked(noise, "the noise")
-    step_seed = next_seed(seed, seed_rule)
+    step_noise = _step_noise(chosen, sigmas, shape, seed, seed_rule)
     if noise_mask is not None:
         cover = TorchGenerator(next_seed(seed)).randn(shape) if chosen.fresh_mask_noise else unit_noise
         denoiser = MaskedDenoiser(denoiser, latent_mask(noise_mask, shape), latent, cover)
     x = model_sampling.prediction.noise_scaling(
         sigmas[0], unit_noise, latent, max_denoise=model_sampling.is_max_denoise(sigmas[0])
     )
-    x = chosen.function(denoiser, x, sigmas, noise=SeededNoise(step_seed, shape), on_step=on_step or _ignore)
-    return model_sampling.prediction.inverse_noise_scaling(sigmas[-1], x) / scale
+    x = chosen.function(denoiser, x, sigmas, noise=step_noise, on_step=on_step or _ignore)
+    last = np.float32(max(float(sigmas[-1]), chosen.ends_at))
+    return model_sampling.prediction.inverse_noise_scaling(last, x) / scale
+
+
+def _step_noise(sampler: Sampler, sigmas: Array, shape: tuple[int, ...], seed: int, seed_rule: SeedRule) -> NoiseSource:
+    """Where the sampler's noise comes from."""
+    if sampler.noise == "brownian":
+        positive = sigmas[sigmas > 0]
+        if len(positive):
+            return BrownianNoise(shape, positive.min(), positive.max(), seed)
+    if sampler.noise == "continued":
+        return SeededNoise(seed, shape, drawn=shape)
+    return SeededNoise(next_seed(seed, seed_rule), shape)
 
 
 def _checked(values: Array, name: str) -> Array:

@@ -183,7 +183,7 @@ def slice_sigmas(
 
 
 def check_sigmas(sigmas: Array) -> Array:
-    """``sigmas`` as float32 [n]; InputError unless finite, positive but for the last, and none above the one before."""
+    """``sigmas`` as float32 [n], which may rise; InputError unless finite, and positive but for the last."""
     sigmas = np.asarray(sigmas, np.float32)
     if sigmas.ndim != 1:
         raise InputError(f"sigmas have shape {list(sigmas.shape)}, expected a list", where=_WHERE)
@@ -195,14 +195,10 @@ def check_sigmas(sigmas: Array) -> Array:
             hint="kl_optimal needs 2 steps or more",
         )
     if (sigmas < 0).any() or (sigmas[:-1] == 0).any():
-        raise InputError(f"sigmas {sigmas.tolist()} must be positive, only the last may be 0", where=_WHERE)
-    rises = np.flatnonzero(sigmas[1:] > sigmas[:-1])
-    if len(rises):
-        at = int(rises[0])
+        at = int(np.argmax((sigmas < 0) | (np.append(sigmas[:-1], 1) == 0)))
         raise InputError(
-            f"sigmas must decrease, but {sigmas[at]} (number {at}) is followed by {sigmas[at + 1]}",
+            f"sigma {at} of {len(sigmas)} is {sigmas[at]}; sigmas must be positive, only the last may be 0",
             where=_WHERE,
-            hint="sort them from most to least noise",
         )
     return sigmas
 
