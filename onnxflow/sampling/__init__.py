@@ -3,6 +3,7 @@
 ::
 
     noise.py            noise as PyTorch's CPU generator draws it        box_muller.py   its arithmetic
+    brownian.py         noise of the SDE samplers: one Brownian path
     model_sampling.py   what a network was trained for: its levels.py and its prediction.py
     schedules.py        which noise levels a run visits                  beta.py         for one of them
     samplers.py         how a latent is walked down these levels
@@ -12,6 +13,7 @@
     protocols.py        Denoiser, NoiseSource, OnStep ...
 """
 
+from onnxflow.sampling.brownian import BrownianNoise
 from onnxflow.sampling.denoiser import NetworkDenoiser
 from onnxflow.sampling.guidance import CfgDenoiser, Term, terms
 from onnxflow.sampling.model_sampling import ModelSampling, discrete_sampling, flow_sampling
@@ -26,6 +28,7 @@ __all__ = [
     "SCHEDULES",
     "SD_LATENT_SCALE",
     "Array",
+    "BrownianNoise",
     "CfgDenoiser",
     "Denoiser",
     "ModelCall",

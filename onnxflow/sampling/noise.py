@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from onnxflow.errors import InputError
-from onnxflow.sampling.box_muller import BLOCK, box_muller
+from onnxflow.sampling.box_muller import BLOCK, CHUNK, Work, box_muller
 from onnxflow.sampling.protocols import Array
 
 SeedRule = Literal["next", "same"]
@@ -38,12 +38,21 @@ def check_seed(seed: int) -> int:
 
 
 class TorchGenerator:
-    """``torch.Generator("cpu").manual_seed(seed)``: draws continue one stream; only the seed's low 32 bits count."""
+    """``torch.Generator("cpu").manual_seed(seed)``: draws continue one stream; only the seed's low 32 bits count.
+
+    A generator is for one thread at a time: it keeps the arrays it computes in.
+    """
 
     def __init__(self, seed: int) -> None:
         self._bits = np.random.MT19937()
-        # RandomState.seed is the one public way to numpy's init_genrand, MT19937's original seeding.
-        np.random.RandomState(self._bits).seed(check_seed(seed) & 0xFFFFFFFF)
+        # RandomState is the one public way to numpy's init_genrand, MT19937's original seeding; its streams are frozen.
+        self._random = np.random.RandomState(self._bits)
+        self._work = Work(0)
+        self.reseed(seed)
+
+    def reseed(self, seed: int) -> None:
+        """Start the stream of ``seed``, as a new generator would."""
+        self._random.seed(check_seed(seed) & 0xFFFFFFFF)
         self._spare: float | None = None
 
     def randn(self, shape: Sequence[int]) -> Array:
@@ -51,10 +60,17 @@ class TorchGenerator:
         count = math.prod(shape)
         if count < BLOCK:
             return np.array([self._small() for _ in range(count)], np.float64).astype(np.float32).reshape(shape)
-        values = box_muller(self._words(count)[: count - count % BLOCK])
-        if count % BLOCK:
-            # PyTorch fills the rest by drawing a further block over the last 16 places.
-            values = np.concatenate([values[: count - BLOCK], box_muller(self._words(BLOCK))])
+        if self._work.count < min(count, CHUNK):
+            self._work = Work(min(count, CHUNK))
+        values = np.empty(count, np.float32)
+        rest = count % BLOCK
+        for start in range(0, count - rest, CHUNK):
+            part = values[start : min(start + CHUNK, count - rest)]
+            box_muller(self._uniforms(len(part)), part, self._work)
+        if rest:
+            # PyTorch draws uniforms for the rest too, then a further block over the last 16 places.
+            self._uniforms(rest)
+            box_muller(self._uniforms(BLOCK), values[-BLOCK:], self._work)
         return values.reshape(shape)
 
     def skip(self, shape: Sequence[int]) -> None:
@@ -63,18 +79,18 @@ class TorchGenerator:
         if count < BLOCK:
             self.randn(shape)
         else:
-            self._words(count + (BLOCK if count % BLOCK else 0))
+            self._bits.random_raw(count + (BLOCK if count % BLOCK else 0), output=False)
 
-    def _words(self, count: int) -> NDArray[np.uint64]:
-        words: NDArray[np.uint64] = self._bits.random_raw(count)
-        return words
+    def _uniforms(self, count: int) -> NDArray[np.uint32]:
+        """24-bit integers: for a power of two, randint takes the low bits of one 32-bit word each."""
+        return self._random.randint(0, 1 << 24, count, np.uint32)
 
     def _small(self) -> float:
         """One normal in double precision; every second one was computed with the one before and kept."""
         if self._spare is not None:
             value, self._spare = self._spare, None
             return value
-        a, b, c, d = (int(w) for w in self._words(4))
+        a, b, c, d = (int(word) for word in self._bits.random_raw(4))
         u1 = (((a << 32) | b) & _MASK53) * _UNIFORM53
         u2 = (((c << 32) | d) & _MASK53) * _UNIFORM53
         radius = math.sqrt(-2.0 * math.log1p(-u2))

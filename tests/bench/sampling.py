@@ -1,7 +1,7 @@
 """`make bench-sampling`: what sampling costs outside the network, at 512x512 pixels (latents 1x4x64x64), with CFG.
 
-Prints medians of CPU and wall milliseconds: a noise draw with and without seeding, and one step of each sampler with a
-network that answers at once.
+Prints medians of CPU and wall milliseconds: a noise draw with and without seeding, a step's Brownian noise, and one
+step of each sampler with a network that answers at once.
 """
 
 from __future__ import annotations
@@ -10,10 +10,21 @@ import platform
 import statistics
 import time
 from collections.abc import Callable
+from itertools import pairwise
 
 import numpy as np
 
-from onnxflow.sampling import SAMPLERS, TorchGenerator, discrete_sampling, ksampler_sigmas, prepare_noise, sample
+from onnxflow.sampling import (
+    SAMPLERS,
+    Array,
+    BrownianNoise,
+    TorchGenerator,
+    calculate_sigmas,
+    discrete_sampling,
+    ksampler_sigmas,
+    prepare_noise,
+    sample,
+)
 from onnxflow.values import Cond, Conditioning
 
 SHAPE = (1, 4, 64, 64)
@@ -32,6 +43,13 @@ def row(name: str, work: Callable[[], object], parts: int = 1) -> None:
     print(f"{name:<28} {statistics.median(wall):8.3f} ms wall {statistics.median(cpu):8.3f} ms CPU")
 
 
+def brownian_run(sigmas: Array) -> None:
+    """The noise of a whole run of an SDE sampler, whose last step, to level 0, adds none."""
+    noise = BrownianNoise(SHAPE, sigmas[-2], sigmas[0], 7)
+    for sigma, sigma_next in pairwise(sigmas[:-1]):
+        noise(sigma, sigma_next)
+
+
 def main() -> None:
     """Print the table."""
     print(f"{platform.platform()}, Python {platform.python_version()}, numpy {np.__version__}, medians of {REPEATS}")
@@ -39,6 +57,8 @@ def main() -> None:
     row("noise draw", lambda: generator.randn(SHAPE))
     row("noise draw with seeding", lambda: prepare_noise(SHAPE, 7))
     model = discrete_sampling()
+    levels = calculate_sigmas(model, "karras", STEPS)
+    row("Brownian noise, a step", lambda: brownian_run(levels), STEPS)
     positive = Conditioning((Cond(np.zeros((1, 77, 768), np.float32)),))
     noise, latent = prepare_noise(SHAPE, 0), np.zeros(SHAPE, np.float32)
     answers = {n: np.zeros((n, 4, 64, 64), np.float32) for n in (1, 2)}

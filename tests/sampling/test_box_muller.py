@@ -7,20 +7,22 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from onnxflow.sampling import box_muller
+from onnxflow.sampling import Array, box_muller
 
 
-def exact_fma(a: NDArray[np.float64], b: NDArray[np.float64] | float, c: object) -> NDArray[np.float64]:
-    """float32(a * b + c) with one rounding: the float64 sum is rounded to odd first (Boldo & Melquiond 2008)."""
-    product = a * b
-    addend = np.broadcast_to(np.asarray(c, np.float64), product.shape)
+def exact_fma(
+    y: NDArray[np.float64], factor: NDArray[np.float64] | float, addend: NDArray[np.float64] | float, narrow: Array
+) -> None:
+    """y = float32(y * factor + addend) with one rounding: the sum is rounded to odd first (Boldo & Melquiond 2008)."""
+    product = y * factor
     total = product + addend
     virtual = total - product
     error = (product - (total - virtual)) + (addend - virtual)
     bits = total.copy().view(np.int64)
     fix = (error != 0) & (bits & 1 == 0)
     bits += np.where(fix, np.where((error > 0) == (total > 0), 1, -1), 0)
-    return bits.view(np.float64).astype(np.float32).astype(np.float64)
+    narrow[...] = bits.view(np.float64)
+    y[...] = narrow
 
 
 def round_fraction(value: Fraction) -> np.float32:
@@ -35,15 +37,24 @@ _FLOATS = st.floats(-4, 4, width=32).filter(lambda v: v == 0 or abs(v) > 1e-6)
 
 @given(_FLOATS, _FLOATS, _FLOATS)
 def test_the_exact_multiply_add_rounds_once(a: float, b: float, c: float) -> None:
-    got = exact_fma(np.array([a]), np.array([b]), c)[0]
-    assert got == round_fraction(Fraction(a) * Fraction(b) + Fraction(c))
+    got, narrow = np.array([a]), np.empty(1, np.float32)
+    exact_fma(got, np.array([b]), c, narrow)
+    assert got[0] == narrow[0] == round_fraction(Fraction(a) * Fraction(b) + Fraction(c))
 
 
-def values(start: int, count: int) -> list[NDArray[np.float32]]:
+def log_sin_cos(x: Array, angle: Array) -> list[Array]:
+    """The module's logarithm of x, sine and cosine of the angle."""
+    work = box_muller.Work(2 * len(x))
+    log, sine, cosine = x.copy(), np.empty_like(x), np.empty_like(x)
+    box_muller.log_uniform(log, work)
+    box_muller.sin_cos(angle.copy(), sine, cosine, work)
+    return [log, sine, cosine]
+
+
+def values(start: int, count: int) -> list[Array]:
     """Logarithm, sine and cosine for the uniforms of ``count`` words from ``start`` on."""
     uniform = np.arange(start, start + count, dtype=np.uint32).astype(np.float32) * np.float32(2.0**-24)
-    sine, cosine = box_muller.sin_cos(np.float32(6.2831855) * uniform)
-    return [box_muller.log_uniform(np.float32(1) - uniform), sine, cosine]
+    return log_sin_cos(np.float32(1) - uniform, np.float32(6.2831855) * uniform)
 
 
 def digest(start: int, stop: int) -> str:
@@ -70,20 +81,28 @@ def test_an_exact_fused_multiply_add_changes_nothing(start: int, monkeypatch: py
 def test_logarithm_sine_and_cosine_are_those_of_the_c_library_to_float32_accuracy() -> None:
     uniform = np.arange(0, 1 << 24, 97, dtype=np.uint32).astype(np.float32) * np.float32(2.0**-24)
     x, angle = np.float32(1) - uniform, np.float32(6.2831855) * uniform
-    sine, cosine = box_muller.sin_cos(angle)
-    log = np.log(x.astype(np.float64))
-    assert np.abs(box_muller.log_uniform(x) - log).max() < 2e-6
+    log, sine, cosine = log_sin_cos(x, angle)
+    assert np.abs(log - np.log(x.astype(np.float64))).max() < 2e-6
     assert np.abs(sine - np.sin(angle.astype(np.float64))).max() < 1.5e-7
     assert np.abs(cosine - np.cos(angle.astype(np.float64))).max() < 1.5e-7
 
 
-def test_a_large_draw_equals_its_blocks_one_by_one() -> None:
-    # Work is done in chunks; where a chunk ends must not matter.
-    words = np.random.default_rng(0).integers(0, 1 << 32, 16 * 1100, dtype=np.uint64)
-    one_by_one = np.concatenate([box_muller.box_muller(block) for block in words.reshape(-1, 16)])
-    assert np.array_equal(box_muller.box_muller(words), one_by_one)
+def normals(uniforms: NDArray[np.uint32], work: box_muller.Work) -> Array:
+    """The normals of some blocks of uniforms."""
+    out = np.empty(len(uniforms), np.float32)
+    box_muller.box_muller(uniforms, out, work)
+    return out
+
+
+def test_blocks_do_not_depend_on_those_beside_them_nor_on_earlier_work() -> None:
+    uniforms = np.random.default_rng(0).integers(0, 1 << 24, 16 * 110, dtype=np.uint32)
+    work = box_muller.Work(box_muller.CHUNK)
+    together = normals(uniforms, work)
+    one_by_one = [normals(block, work) for block in uniforms.reshape(-1, 16)]
+    assert np.array_equal(together, np.concatenate(one_by_one))
+    assert np.array_equal(together, normals(uniforms, box_muller.Work(len(uniforms))))
 
 
 def test_there_is_no_negative_zero() -> None:
-    zero_radius = box_muller.box_muller(np.zeros(16, np.uint64))
+    zero_radius = normals(np.zeros(16, np.uint32), box_muller.Work(16))
     assert np.array_equal(zero_radius.view(np.int32), np.zeros(16, np.int32))
