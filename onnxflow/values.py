@@ -174,6 +174,19 @@ class Guider:
     nested: bool = False
 
 
+CARRIED: Mapping[str, type[Model | Clip | Vae]] = MappingProxyType(
+    {**{handle.SOCKET: handle for handle in HANDLES}, Guider.SOCKET: Model}
+)
+"""The sockets that carry a model, and the handle that comes with each."""
+
+
+def handle_of(value: Any) -> Handle | None:
+    """The handle that a value is or carries; None for one that has to do with no model."""
+    if isinstance(value, Guider):
+        return value.model
+    return value if isinstance(value, HANDLES) else None
+
+
 class Session(Protocol):
     """A loaded component: arrays in by name, arrays out by name."""
 

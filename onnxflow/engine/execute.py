@@ -23,7 +23,7 @@ from onnxflow.providers.device import CPU
 from onnxflow.providers.machine import OnlyCpu
 from onnxflow.providers.placement import Placer
 from onnxflow.providers.session import SessionLease
-from onnxflow.values import HANDLES, Handle, SavedFile, Session
+from onnxflow.values import Handle, SavedFile, Session, handle_of
 from onnxflow.workflow.workflow import Workflow
 
 
@@ -200,7 +200,8 @@ class _Values:
         """The values of the step's links by input name."""
         found = {name: self._read(place) for name, place in step.links}
         if step.call.node.id in self._run.volatile:
-            self._kept_open.update(_components(v) for values in found.values() for v in values if _is_handle(v))
+            handles = (handle_of(value) for values in found.values() for value in values)
+            self._kept_open.update(_components(handle) for handle in handles if handle is not None)
         return found
 
     def copy_of(self, twin: Step, step: Step) -> Result:
@@ -214,8 +215,9 @@ class _Values:
             if self._readers[place]:
                 self._values[place] = output
                 for value in output:
-                    if _is_handle(value):
-                        self._handles[_components(value)] += 1
+                    handle = handle_of(value)
+                    if handle is not None:
+                        self._handles[_components(handle)] += 1
 
     def finish_reading(self, step: Step, plan: Plan) -> None:
         """The step has read its inputs: drop those that nobody else will read."""
@@ -241,15 +243,12 @@ class _Values:
         dropped = self._values[place]
         self._values[place] = None
         for value in dropped or ():
-            if _is_handle(value):
-                components = _components(value)
+            handle = handle_of(value)
+            if handle is not None:
+                components = _components(handle)
                 self._handles[components] -= 1
                 if not self._handles[components] and components not in self._kept_open:
                     self._run.sessions.release(*components)
-
-
-def _is_handle(value: Any) -> bool:
-    return isinstance(value, HANDLES)
 
 
 def _components(handle: Handle) -> tuple[str, tuple[str, ...]]:

@@ -19,11 +19,11 @@ from onnxflow.nodes.spec import Input, NodeSpec
 from onnxflow.providers.machine import OnlyCpu
 from onnxflow.providers.placement import ANY, EVERY, GROUPS, Placer, Wish, by_component, parse_wish, parse_wishes
 from onnxflow.providers.session import FAIL
-from onnxflow.values import HANDLES
+from onnxflow.values import CARRIED
 from onnxflow.workflow.check import Call, Checked
 from onnxflow.workflow.workflow import Workflow
 
-COMPONENTS: Final[Mapping[str, tuple[str, ...]]] = {handle.SOCKET: handle.COMPONENTS for handle in HANDLES}
+COMPONENTS: Final[Mapping[str, tuple[str, ...]]] = {socket: handle.COMPONENTS for socket, handle in CARRIED.items()}
 """The components behind each type of socket that carries a model."""
 
 EXPORTED: Final = ("fp32", "fp16", "int8", "int8-static")
@@ -107,7 +107,7 @@ def places(checked: Checked, workflow: Workflow, placing: Placing) -> Places:
         if known_class is None:
             known_class = sockets[call.spec.name] = (
                 [item for item in call.spec.inputs if item.type in COMPONENTS],
-                [output.type for output in call.spec.outputs if output.type in COMPONENTS],
+                [kind_of(output.type) for output in call.spec.outputs if output.type in COMPONENTS],
             )
         inputs, gives = known_class
         own_file = _said_by(call) if call.node.place else _NONE
@@ -118,13 +118,13 @@ def places(checked: Checked, workflow: Workflow, placing: Placing) -> Places:
         wishes: dict[str, Wish] = {}
         for item in inputs:
             link = links.get(item.name)
-            came = brought.get((link.node, item.type), _NOTHING) if link is not None else _NOTHING
+            came = brought.get((link.node, kind_of(item.type)), _NOTHING) if link is not None else _NOTHING
             for component in COMPONENTS[item.type]:
                 wish = _first(component, own_flag or came.flag, flags, own_file, came.file, placing.profile)
                 if wish is not None:
                     wishes.setdefault(component, wish)
         for kind in gives:
-            same = next((links[item.name] for item in inputs if item.type == kind and item.name in links), None)
+            same = next((links[i.name] for i in inputs if kind_of(i.type) == kind and i.name in links), None)
             came = brought.get((same.node, kind), _NOTHING) if same is not None else _NOTHING
             flag = own_flag or came.flag
             # What this node says of all components counts before what those further away say of one.
@@ -142,6 +142,11 @@ def component_wishes(placing: Placing) -> Callable[[str], Wish]:
     """What is wished for a component where there is no workflow; UsageError for the id of a node."""
     flags = by_component(placing.flags, "--place")
     return lambda component: _first(component, None, flags, _NONE, _NONE, placing.profile) or ANY
+
+
+def kind_of(type_: str) -> str:
+    """The socket of the handle that a socket's values are or carry."""
+    return CARRIED[type_].SOCKET
 
 
 def run_by(spec: NodeSpec) -> list[tuple[str, tuple[str, ...]]]:

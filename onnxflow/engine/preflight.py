@@ -7,19 +7,27 @@ need fixed sizes are left out, since nobody knows the sizes yet; they are asked 
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
 from onnxflow.engine.cache import Result
-from onnxflow.engine.places import Places, run_by
+from onnxflow.engine.places import COMPONENTS, Places, kind_of
 from onnxflow.engine.plan import Plan, Step
 from onnxflow.errors import OnnxflowError
 from onnxflow.models.bundle import Bundle
-from onnxflow.nodes.placement import PLACING
 from onnxflow.providers.device import CPU
 from onnxflow.providers.placement import Placer, Wish
 from onnxflow.providers.session import SessionLease
 from onnxflow.providers.taken import remember_taken, was_taken
-from onnxflow.values import HANDLES
+from onnxflow.values import handle_of
+
+
+def _handed_on(step: Step, origins: Mapping[str, int]) -> Iterator[tuple[int, int]]:
+    """The places of the models, and of what carries one, that a step gives, with where they came from."""
+    came = {kind_of(i.type): origins[i.name] for i in step.call.spec.inputs if i.type in COMPONENTS and i.name in origins}
+    for place, output in enumerate(step.call.spec.outputs, step.first):
+        if output.type in COMPONENTS and kind_of(output.type) in came:
+            yield place, came[kind_of(output.type)]
 
 
 class _Question(NamedTuple):
@@ -49,8 +57,8 @@ class Preflight:
             if step.cached:
                 continue
             origins = {name: same.get(place, place) for name, place in step.links}
-            if step.call.spec.name in PLACING:  # it hands on what it is given
-                same[step.first] = next(origins[name] for name, _ in run_by(step.call.spec))
+            if step.call.spec.runs == ():  # it hands on the model that it is given
+                same.update(_handed_on(step, origins))
                 continue
             for name, component, wish in places.explicit(step.call):
                 asks_device = wish.device not in (None, CPU) and not placer.fallback
@@ -77,8 +85,9 @@ class Preflight:
         for slot, values in enumerate(result.outputs):
             for question in self._waiting.pop(step.first + slot, ()):
                 for value in values:
-                    if isinstance(value, HANDLES):
-                        self._ask(value.source, question)
+                    handle = handle_of(value)
+                    if handle is not None:
+                        self._ask(handle.source, question)
 
     def _ask(self, source: Bundle, question: _Question) -> None:
         component = question.component

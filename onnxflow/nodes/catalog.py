@@ -17,6 +17,8 @@ BUILTIN_MODULES = (
     "onnxflow.nodes.text",
     "onnxflow.nodes.latent",
     "onnxflow.nodes.sampling",
+    "onnxflow.nodes.custom_sampling",
+    "onnxflow.nodes.samplers",
     "onnxflow.nodes.vae",
     "onnxflow.nodes.image",
     "onnxflow.nodes.latent_file",

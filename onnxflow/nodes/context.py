@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 if TYPE_CHECKING:
     from onnxflow.errors import NodeRef
     from onnxflow.models.disk import Disk
+    from onnxflow.sampling.noise import SeedRule
     from onnxflow.values import Handle, Session
 
 
@@ -32,6 +33,11 @@ class Context(Protocol):
     @property
     def record(self) -> Mapping[str, Any]:
         """What ran where so far, as JSON, for files that carry it; empty when no network ran."""
+        ...
+
+    @property
+    def seed_rule(self) -> SeedRule:
+        """Which seed the noise of a sampler's steps is drawn from."""
         ...
 
     def session(self, handle: Handle, component: str) -> Session:

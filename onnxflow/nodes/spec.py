@@ -98,6 +98,7 @@ class NodeSpec:
     description: str = ""
     hidden: Mapping[str, str] = field(default_factory=dict)
     output_node: bool = False
+    experimental: bool = False
     input_is_list: bool = False
     wants_context: bool = False
     runs: tuple[str, ...] | None = None
@@ -131,6 +132,7 @@ class NodeSpec:
             "python_module": "onnxflow.nodes",
             "category": self.category,
             "output_node": self.output_node,
+            **({"experimental": True} if self.experimental else {}),
         }
 
 
@@ -141,6 +143,7 @@ def node(
     display_name: str | None = None,
     output_names: tuple[str, ...] | None = None,
     output_node: bool = False,
+    experimental: bool = False,
     input_is_list: bool = False,
     output_is_list: tuple[bool, ...] | None = None,
     runs: tuple[str, ...] | None = None,
@@ -174,6 +177,7 @@ def node(
             description=inspect.getdoc(function) or "",
             hidden=MappingProxyType(hidden),
             output_node=output_node,
+            experimental=experimental,
             input_is_list=input_is_list,
             wants_context=wants_context,
             runs=runs,
