@@ -1,7 +1,6 @@
 """Reference results of ComfyUI 0.3.64 on CPU (tests/goldens) and the toy network they were made with.
 
-The files are the reference data cut to what is built: six samplers, guidance without areas and masks, no Brownian
-noise.
+Most files are the reference data cut to what is built: six samplers, no Brownian noise.
 """
 
 import functools
