@@ -19,6 +19,7 @@ from onnxflow.nodes.catalog import builtin_catalog
 from onnxflow.placing import FALLBACKS, machine_of, placing_of
 from onnxflow.providers.session import ON_NAN, SessionCache
 from onnxflow.settings import Settings, load_settings
+from onnxflow.values import SEED_RULES, SeedRule
 from onnxflow.workflow.overrides import apply_overrides, apply_seed, override
 from onnxflow.workflow.read import read_workflow, workflow_from_document
 
@@ -37,6 +38,7 @@ def run(
     place: str | Sequence[str] | Mapping[str, str] = (),
     fallback: str = "refuse",
     on_nan: str = "error",
+    seed_rule: SeedRule = "next",
     listener: Listener | None = None,
     cancel: CancelToken | None = None,
 ) -> RunReport:
@@ -46,10 +48,11 @@ def run(
     every seed. Pictures are written below ``output_dir`` (default output/) and are in ``report.images`` as uint8 arrays
     [height, width, channels]; the files carry the workflow unless ``metadata`` is off. ``place`` says what runs where,
     as in "unet=cuda:0,vae=cpu" or {"unet": "cuda:0"} (components or node ids); a device that does not do it raises
-    ProviderError, unless ``fallback`` is "allow". ``on_nan`` "upcast" repeats in fp32 what gave NaN. Raises the errors
+    ProviderError, unless ``fallback`` is "allow". ``on_nan`` "upcast" repeats in fp32 what gave NaN. ``seed_rule`` "same" draws the
+    noise of a sampler's steps from the seed itself, as ComfyUI did until 2025, and not from the next one. Raises the errors
     of ``onnxflow.errors``; Ctrl-C raises Cancelled.
     """
-    for name, value, allowed in (("fallback", fallback, FALLBACKS), ("on_nan", on_nan, ON_NAN)):
+    for name, value, allowed in (("fallback", fallback, FALLBACKS), ("on_nan", on_nan, ON_NAN), ("seed_rule", seed_rule, SEED_RULES)):
         if not isinstance(value, str) or value not in allowed:
             raise UsageError(f"{name} is {shown(value)}", hint=f"allowed: {', '.join(map(repr, allowed))}")
     places = _placements(place)
@@ -78,7 +81,7 @@ def run(
     try:
         return interruptible(
             lambda: run_workflow(
-                loaded, catalog, disk, sessions, listeners=listeners, cancel=cancel, metadata=metadata, placing=placing
+                loaded, catalog, disk, sessions, listeners=listeners, cancel=cancel, metadata=metadata, placing=placing, seed_rule=seed_rule
             ),
             cancel,
         )

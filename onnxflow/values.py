@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, ClassVar, Protocol, Self
+from typing import Any, ClassVar, Literal, Protocol, Self, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,6 +22,12 @@ from onnxflow.models.bundle import Bundle
 Array = NDArray[np.float32]
 Feeds = Mapping[str, NDArray[Any]]
 Preview = Callable[[], Any]
+
+SeedRule = Literal["next", "same"]
+"""Seed of the noise that a sampler adds at its steps: ``next`` is seed + 1 (ComfyUI since the end of 2025); ``same`` is
+the seed itself, the rule of older files, which draws the starting noise a second time."""
+
+SEED_RULES: tuple[str, ...] = get_args(SeedRule)
 
 _NO_EXTRAS: Mapping[str, Any] = MappingProxyType({})
 

@@ -52,6 +52,14 @@ def run(
             help="When a network gives NaN or infinity: say where, or compute it again in fp32 from there on.",
         ),
     ] = "error",
+    seed_rule: Annotated[
+        str,
+        typer.Option(
+            metavar="[next|same]",
+            help="Which seed the noise of a sampler's steps is drawn from: the next one, as in ComfyUI since the end of "
+            "2025, or the same as the start's, for pictures made before.",
+        ),
+    ] = "next",
     metadata: Annotated[bool, typer.Option(help="Keep the workflow in the pictures.")] = True,
     quiet: Annotated[
         bool, typer.Option("--quiet", "-q", help="No progress, no summary; only what is not as asked.")
@@ -63,7 +71,7 @@ def run(
     from onnxflow.errors import Cancelled
 
     try:
-        where = (place or [], fallback, on_nan)
+        where = (place or [], fallback, on_nan, seed_rule)
         _run(workflow, output_dir, input_dir, models, set_, seed, count, json_, metadata, quiet, verbose, where)
     except KeyboardInterrupt:  # while modules load, or the second one
         raise Cancelled() from None
@@ -81,7 +89,7 @@ def _run(
     metadata: bool,
     quiet: bool,
     verbose: bool,
-    where: tuple[list[str], str, str],
+    where: tuple[list[str], str, str, str],
 ) -> None:
     import sys
     import traceback
@@ -92,7 +100,7 @@ def _run(
 
     json_events = JsonEvents(sys.stdout) if json else None
     try:
-        place, fallback, on_nan = where
+        place, fallback, on_nan, seed_rule = where
         turns = Turns(
             workflow,
             sets or [],
@@ -105,6 +113,7 @@ def _run(
             place=place,
             fallback=fallback,
             on_nan=on_nan,
+            seed_rule=seed_rule,
             quiet=quiet,
         )
         turns.run(json_events, verbose=verbose)

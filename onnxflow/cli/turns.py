@@ -16,11 +16,12 @@ from onnxflow.cli.summary import print_details, print_fallen_back, print_summary
 from onnxflow.engine.cache import ResultCache
 from onnxflow.engine.events import Event, Listener
 from onnxflow.engine.run import interruptible, run_workflow
-from onnxflow.errors import UsageError
+from onnxflow.errors import UsageError, did_you_mean, shown
 from onnxflow.nodes.catalog import builtin_catalog
 from onnxflow.placing import machine_of, placing_of
 from onnxflow.providers.session import SessionCache
 from onnxflow.settings import load_settings
+from onnxflow.values import SEED_RULES, SeedRule
 from onnxflow.workflow.overrides import (
     apply_overrides,
     apply_seed,
@@ -49,8 +50,14 @@ class Turns:
         place: Sequence[str] = (),
         fallback: str,
         on_nan: str,
+        seed_rule: str = SEED_RULES[0],
         quiet: bool = False,
     ) -> None:
+        if seed_rule not in SEED_RULES:
+            raise UsageError(
+                f"--seed-rule {shown(seed_rule)} is none of its choices", hint=did_you_mean(seed_rule, SEED_RULES)
+            )
+        self._seed_rule: SeedRule = seed_rule  # type: ignore[assignment]
         overrides = [parse_override(text) for text in sets]
         settings = load_settings(models, input_dir, output_dir, environment=os.environ, working_dir=Path.cwd())
         self._cancel = CancelToken()
@@ -103,6 +110,7 @@ class Turns:
                     metadata=self._metadata,
                     volatile=volatile,
                     placing=self._placing,
+                    seed_rule=self._seed_rule,
                 )
                 report = interruptible(work, cancel)
             if json_events:

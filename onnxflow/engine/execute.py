@@ -23,7 +23,7 @@ from onnxflow.providers.device import CPU
 from onnxflow.providers.machine import OnlyCpu
 from onnxflow.providers.placement import Placer
 from onnxflow.providers.session import SessionLease
-from onnxflow.values import Handle, SavedFile, Session, handle_of
+from onnxflow.values import Handle, SavedFile, SeedRule, Session, handle_of
 from onnxflow.workflow.workflow import Workflow
 
 
@@ -46,6 +46,7 @@ class Run:
     volatile: frozenset[str] = frozenset()
     places: Places = NOWHERE
     placer: Placer = field(default_factory=lambda: Placer(OnlyCpu()))
+    seed_rule: SeedRule = "next"
 
     def emit(
         self,
@@ -88,6 +89,10 @@ class NodeContext:
     def record(self) -> Mapping[str, Any]:
         uses = self._run.sessions.uses()
         return record([*uses, *not_among(self._outcome.recalled, uses)])
+
+    @property
+    def seed_rule(self) -> SeedRule:
+        return self._run.seed_rule
 
     def session(self, handle: Handle, component: str) -> Session:
         wish = self._run.places.of(self.node.id, component)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from onnxflow.engine.cache import ResultCache
-from onnxflow.engine.places import Places
+from onnxflow.engine.places import Places, run_by
 from onnxflow.errors import OnnxflowError
 from onnxflow.graph.keys import content_key
 from onnxflow.models.disk import Disk
@@ -54,9 +54,12 @@ class Plan:
         return [step.call.node.id for step in self.steps if step.cached]
 
 
-def make_plan(checked: Checked, disk: Disk, known: ResultCache | None = None, placed: Places = NOWHERE) -> Plan:
+def make_plan(
+    checked: Checked, disk: Disk, known: ResultCache | None = None, placed: Places = NOWHERE, rules: str = ""
+) -> Plan:
     """The plan for ``checked``; results that are in ``known`` need not be computed, nor what only they need. Where and
-    how a node's networks run (``placed``) is part of its key: devices and precisions differ in the last digits.
+    how a node's networks run (``placed``) is part of its key: devices and precisions differ in the last digits. So are
+    the ``rules`` that a node which runs a network goes by.
 
     Linear in nodes and links, whatever the depth. OnnxflowError when a file that a node reads cannot be fingerprinted.
     """
@@ -77,6 +80,8 @@ def make_plan(checked: Checked, disk: Disk, known: ResultCache | None = None, pl
             fingerprint += f"#{node_id}"  # the result depends on the id
         if tag := placed.tag(call):
             fingerprint += f"@{tag}"
+        if rules and run_by(spec):
+            fingerprint += f"%{rules}"
         key = content_key(spec.name, fingerprint, call.literals, origins)
         twin = first_with.setdefault(key, position)
         step = Step(

@@ -25,6 +25,7 @@ from onnxflow.engine.uses import not_among
 from onnxflow.errors import Cancelled, NodeError, OnnxflowError, shown
 from onnxflow.models.disk import Disk
 from onnxflow.providers.session import SessionCache, SessionUse
+from onnxflow.values import SeedRule
 from onnxflow.workflow.check import Catalog, check
 from onnxflow.workflow.workflow import Workflow
 
@@ -45,13 +46,14 @@ def run_workflow(
     volatile: frozenset[str] = frozenset(),
     run_id: str = "",
     placing: Placing | None = None,
+    seed_rule: SeedRule = "next",
 ) -> RunReport:
     """Run ``workflow`` and report what happened.
 
     Each value is dropped after its last reader and each session closed with the last handle to it. With a ``cache``,
     results known from earlier runs are used and new ones kept, but for those of the ``volatile`` nodes: the caller says
     that it will run these again with other values, and the sessions they need stay open for it. ``placing`` says what
-    runs where; without it, all on the CPU. WorkflowError before anything is loaded when the workflow is not valid,
+    runs where; without it, all on the CPU. ``seed_rule`` says which seed the noise of a sampler's steps comes from. WorkflowError before anything is loaded when the workflow is not valid,
     UsageError and ProviderError then for a device that there is not or that does not work; other errors name the node.
     Cancelled when ``cancel`` is thrown.
     """
@@ -70,6 +72,7 @@ def run_workflow(
         metadata,
         volatile,
         placer=placing.placer,
+        seed_rule=seed_rule,
     )
     lease.tell = partial(_tell_session, run)
     outcome = Outcome()
@@ -78,7 +81,7 @@ def run_workflow(
         with collector_paused():
             checked = check(workflow, catalog, disk, targets)
             placed = places(checked, workflow, placing)
-            plan = make_plan(checked, disk, cache, placed)
+            plan = make_plan(checked, disk, cache, placed, seed_rule if seed_rule != "next" else "")
             for step in plan.steps:
                 if step.needed and not step.cached and placed.wishes:
                     check_places(placed, step.call, placing.placer)

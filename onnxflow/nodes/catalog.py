@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 BUILTIN_MODULES = (
     "onnxflow.nodes.loaders",
     "onnxflow.nodes.text",
+    "onnxflow.nodes.conditioning",
     "onnxflow.nodes.latent",
     "onnxflow.nodes.sampling",
     "onnxflow.nodes.custom_sampling",

@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 if TYPE_CHECKING:
     from onnxflow.errors import NodeRef
     from onnxflow.models.disk import Disk
-    from onnxflow.sampling.noise import SeedRule
-    from onnxflow.values import Handle, Session
+    from onnxflow.values import Handle, SeedRule, Session
 
 
 class Context(Protocol):

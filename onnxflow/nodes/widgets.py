@@ -37,7 +37,9 @@ class Int:
         return found
 
 
-@dataclass(frozen=True, slots=True)
+# Compared by identity: Annotated[float, Float(0, 1)] and Annotated[float, Float(0.0, 1.0)] would be one object to
+# typing, which remembers what is equal, and 0 and 0.0 are two things to a client.
+@dataclass(frozen=True, slots=True, eq=False)
 class Float:
     """A number between ``min`` and ``max``."""
 

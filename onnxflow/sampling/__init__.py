@@ -6,22 +6,25 @@
     brownian.py         noise of the SDE samplers: one Brownian path
     model_sampling.py   what a network was trained for: its levels.py and its prediction.py
     schedules.py        which noise levels a run visits                  beta.py         for one of them
-    samplers.py         how a latent is walked down these levels
+    samplers/           how a latent is walked down these levels
     denoiser.py         network -> denoiser, masks                       mask.py         masks at a latent's size
-    guidance.py         conditions, classifier-free guidance, batching
+    guidance.py         classifier-free guidance, of conditions that terms.py, area.py, place.py, sides.py and
+                        combine.py deal with
     sample.py           the whole run
     protocols.py        Denoiser, NoiseSource, OnStep ...
 """
 
 from onnxflow.sampling.brownian import BrownianNoise
+from onnxflow.sampling.combine import Combine, rescaled_cfg
 from onnxflow.sampling.denoiser import NetworkDenoiser
-from onnxflow.sampling.guidance import CfgDenoiser, Term, terms
+from onnxflow.sampling.guidance import CfgDenoiser, DualCfgDenoiser
 from onnxflow.sampling.model_sampling import ModelSampling, discrete_sampling, flow_sampling
 from onnxflow.sampling.noise import SeededNoise, SeedRule, TorchGenerator, check_seed, next_seed, prepare_noise
 from onnxflow.sampling.protocols import Array, Denoiser, ModelCall, NoiseSource, OnStep
 from onnxflow.sampling.sample import SD_LATENT_SCALE, sample, sample_denoiser
 from onnxflow.sampling.samplers import SAMPLERS, Sampler, find_sampler
 from onnxflow.sampling.schedules import SCHEDULES, calculate_sigmas, check_sigmas, ksampler_sigmas, slice_sigmas
+from onnxflow.sampling.terms import Term, terms
 
 __all__ = [
     "SAMPLERS",
@@ -30,7 +33,9 @@ __all__ = [
     "Array",
     "BrownianNoise",
     "CfgDenoiser",
+    "Combine",
     "Denoiser",
+    "DualCfgDenoiser",
     "ModelCall",
     "ModelSampling",
     "NetworkDenoiser",
@@ -50,6 +55,7 @@ __all__ = [
     "ksampler_sigmas",
     "next_seed",
     "prepare_noise",
+    "rescaled_cfg",
     "sample",
     "sample_denoiser",
     "slice_sigmas",

@@ -132,13 +132,16 @@ class BrownianNoise:
         low, high = (sigma_min, sigma_max) if rises else (sigma_max, sigma_min)
         self._sign = 1 if rises else -1
         self._tree = BrownianTree(float(low), float(high), shape, seed)
+        self._shape = tuple(shape)
 
-    def __call__(self, sigma: np.float32, sigma_next: np.float32) -> Array:
+    def __call__(self, sigma: np.float32, sigma_next: np.float32, shape: Sequence[int] | None = None) -> Array:
         """The increment over the root of the step's length, negative where the level falls: float32 of the shape.
 
         Zeros for a step that is empty or shorter than the six decimals to which levels count. The square root is the
         IEEE one; PyTorch's is a unit in the last place off for some lengths, and its noise with it.
         """
+        if shape is not None and tuple(shape) != self._shape:
+            raise InputError(f"the path is of shape {list(self._shape)}, not {list(shape)}", where="noise")
         rises = sigma < sigma_next
         low, high = (sigma, sigma_next) if rises else (sigma_next, sigma)
         noise = self._tree.increment(float(low), float(high))

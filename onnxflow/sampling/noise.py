@@ -10,18 +10,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Literal
-
 import numpy as np
 from numpy.typing import NDArray
 
 from onnxflow.errors import InputError
 from onnxflow.sampling.box_muller import BLOCK, CHUNK, Work, box_muller
 from onnxflow.sampling.protocols import Array
-
-SeedRule = Literal["next", "same"]
-"""Seed of the noise added at each step: ``next`` is seed + 1 (ComfyUI since the end of 2025); ``same`` is the seed
-itself, the rule of older files, which draws the starting noise a second time."""
+from onnxflow.values import SeedRule
 
 _SEED_BITS = (1 << 64) - 1
 _UNIFORM53 = 2.0**-53

@@ -1,7 +1,4 @@
-"""Reference results of ComfyUI 0.3.64 on CPU (tests/goldens) and the toy network they were made with.
-
-The files are the reference data cut to what is built: six samplers, guidance without areas and masks.
-"""
+"""Reference results of ComfyUI 0.3.64 on CPU (tests/goldens) and the toy network they were made with."""
 
 import functools
 import json

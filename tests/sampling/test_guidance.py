@@ -1,19 +1,25 @@
+"""Guided predictions: every case of goldens/cfg, and what the two denoisers skip, combine and hand on."""
+
 import math
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from onnxflow.errors import InputError
 from onnxflow.sampling import (
     Array,
     CfgDenoiser,
+    DualCfgDenoiser,
     ModelSampling,
     Term,
     discrete_sampling,
     ksampler_sigmas,
     prepare_noise,
+    rescaled_cfg,
     sample_denoiser,
     terms,
 )
@@ -36,155 +42,117 @@ def conditioning(*entries: dict[str, Any]) -> Conditioning:
     )
 
 
-NEGATIVE = conditioning({"c": -0.2})
-BASE = {"c": 0.3}
-POSITIVE = {
-    "plain_cfg7": conditioning(BASE),
-    "cfg1_skips_uncond": conditioning(BASE),
-    "combine": conditioning(BASE, {"c": 0.9}),
-    "combine_strength": conditioning(BASE, {"c": 0.9, "strength": 3.0}),
-    "range_0_0.5": conditioning(BASE, {"c": 0.9, "start_percent": 0.0, "end_percent": 0.5}),
-    "range_0.5_1": conditioning(BASE, {"c": 0.9, "start_percent": 0.5, "end_percent": 1.0}),
-    "range_only": conditioning({"c": 0.9, "start_percent": 0.0, "end_percent": 0.5}),
-    "different_lengths": conditioning(BASE, {"c": 0.9, "tokens": 154}),
+class Recording:
+    """The toy network, and of each call what the goldens say: shapes, and which rows are negative (1)."""
+
+    def __init__(self, toy: Any) -> None:
+        self.toy = toy
+        self.model_sampling: ModelSampling = toy.model_sampling
+        self.calls: list[dict[str, list[int]]] = []
+
+    def __call__(self, x: Array, sigma: np.float32, context: Array, told: Told = NOTHING) -> Array:
+        sides = (context[:, 0, 0] < 0).astype(int).tolist()
+        self.calls.append({"x": list(x.shape), "cond_or_uncond": sides, "context": list(context.shape)})
+        result: Array = self.toy(x, sigma, context, told)
+        return result
+
+
+BASE, NEGATIVE = {"c": 0.3}, {"c": -0.2}
+SIDES: dict[str, tuple[list[dict[str, Any]], list[dict[str, Any]]]] = {
+    "plain_cfg7": ([BASE], [NEGATIVE]),
+    "cfg1_skips_uncond": ([BASE], [NEGATIVE]),
+    "combine": ([BASE, {"c": 0.9}], [NEGATIVE]),
+    "combine_strength": ([BASE, {"c": 0.9, "strength": 3.0}], [NEGATIVE]),
+    "area_corner": ([BASE, {"c": 0.9, "area": (8, 12, 0, 0)}], [NEGATIVE]),
+    "area_middle_strength2": ([BASE, {"c": 0.9, "area": (8, 8, 4, 8), "strength": 2.0}], [NEGATIVE]),
+    "area_only_middle_no_base": ([{"c": 0.9, "area": (8, 8, 4, 8)}], [NEGATIVE]),
+    "area_clipped_at_border": ([BASE, {"c": 0.9, "area": (16, 16, 8, 16)}], [NEGATIVE]),
+    "area_percentage": ([BASE, {"c": 0.9, "area": ("percentage", 0.4, 0.5, 0.3, 0.25)}], [NEGATIVE]),
+    "mask_soft_default": ([BASE, {"c": 0.9, "mask": "mask_soft_16x24"}], [NEGATIVE]),
+    "mask_soft_strength0.5": (
+        [{**BASE, "mask": "the rest of mask_soft_16x24"}, {"c": 0.9, "mask": "mask_soft_16x24", "mask_strength": 0.5}],
+        [NEGATIVE],
+    ),
+    "mask_rect_bounds": ([BASE, {"c": 0.9, "mask": "mask_rect_64x96", "set_area_to_bounds": True}], [NEGATIVE]),
+    "mask_only_rect": ([{"c": 0.9, "mask": "mask_rect_64x96"}], [NEGATIVE]),
+    "two_areas_left_right": (
+        [{"c": 0.3, "area": (16, 12, 0, 0)}, {"c": 0.9, "area": (16, 12, 0, 12)}],
+        [NEGATIVE],
+    ),
+    "range_0_0.5": ([BASE, {"c": 0.9, "start_percent": 0.0, "end_percent": 0.5}], [NEGATIVE]),
+    "range_0.5_1": ([BASE, {"c": 0.9, "start_percent": 0.5, "end_percent": 1.0}], [NEGATIVE]),
+    "range_only": ([{"c": 0.9, "start_percent": 0.0, "end_percent": 0.5}], [NEGATIVE]),
+    "neg_area": ([BASE], [NEGATIVE, {"c": -0.9, "area": (8, 12, 0, 0)}]),
+    "different_lengths": ([BASE, {"c": 0.9, "tokens": 154}], [NEGATIVE]),
 }
 
 
-def test_guided_predictions_match(
-    golden: Callable[[str], Any], toy: MakeToy, relative_error: Callable[[Array, Array], float]
-) -> None:
+def golden_sides(case: str, arrays: dict[str, Array]) -> tuple[tuple[Term, ...], tuple[Term, ...]]:
+    """The positive and the negative terms of a golden's case."""
+    masks = {name: array for name, array in arrays.items() if name.startswith("mask_") and array.ndim == 3}
+    masks |= {f"the rest of {name}": 1 - mask for name, mask in masks.items()}
+    positive, negative = (
+        conditioning(*({**one, "mask": masks[one["mask"]]} if "mask" in one else one for one in side))
+        for side in SIDES[case]
+    )
+    return terms(positive, SD), terms(negative, SD, negative=True)
+
+
+def error(found: Array, expected: Array) -> float:
+    """The largest difference as a share of the reference's largest absolute value, or absolute where that is 0."""
+    assert found.shape == expected.shape and found.dtype == np.float32
+    return float(np.abs(found - expected).max() / (np.abs(expected).max() or 1.0))
+
+
+def test_guided_predictions_and_their_model_calls_match(golden: Callable[[str], Any], toy: MakeToy) -> None:
     cfg = golden("cfg")
-    x, worst, seen = cfg.arrays["x"], 0.0, set()
+    x, worst = cfg.arrays["x"], 0.0
     for case in cfg.facts["predict"]:
-        network, sigma = toy(SD), np.float32(case["sigma"])
-        guided = CfgDenoiser(network, terms(POSITIVE[case["case"]], SD), terms(NEGATIVE, SD), case["cfg"])
-        worst = max(worst, relative_error(guided(x, sigma), cfg.arrays[case["key"]]))
+        network, sigma, key = Recording(toy(SD)), np.float32(case["sigma"]), case["key"]
+        guided = CfgDenoiser(network, *golden_sides(case["case"], cfg.arrays), case["cfg"])
         calls = case["model_calls_predict_then_calc"]
-        assert network.calls == [(tuple(c["x"]), tuple(c["context"])) for c in calls[: len(calls) // 2]], case["key"]
-        if f"{case['key']}_cond" in cfg.arrays:
-            cond, uncond = guided.sides(x, sigma)
-            expected = cfg.arrays[f"{case['key']}_cond"]
-            assert np.abs(cond - expected).max() <= TOLERANCE * max(1.0, float(np.abs(expected).max()))
-            assert (uncond is None) == (case["cfg"] == 1.0)
-            if uncond is not None:
-                worst = max(worst, relative_error(uncond, cfg.arrays[f"{case['key']}_uncond"]))
-        seen.add(case["case"])
+        predicted = guided(x, sigma)
+        used = len(network.calls)
+        found = [predicted, *guided.with_uncond(x, sigma)]
+        assert network.calls == calls, key
+        assert used == len(calls) // 2, key
+        expected = [cfg.arrays[key], cfg.arrays[key]]
+        if f"{key}_cond" in cfg.arrays:
+            expected.append(cfg.arrays[f"{key}_uncond"])
+            if case["cfg"] != 1.0:
+                cond, uncond = guided.sides(x, sigma)
+                assert uncond is not None
+                found += [cond, uncond]
+                expected += [cfg.arrays[f"{key}_cond"], cfg.arrays[f"{key}_uncond"]]
+        if case["cfg"] == 1.0:
+            assert guided.sides(x, sigma)[1] is None
+        worst = max([worst, *(error(a, b) for a, b in zip(found, expected, strict=False))])
     print(f"worst error of guidance relative to the largest value: {worst:.1e}")
     assert worst <= TOLERANCE
-    assert seen == set(POSITIVE)
+    assert {case["case"] for case in cfg.facts["predict"]} == set(SIDES)
+    assert len(cfg.facts["predict"]) == 28
 
 
-def test_a_whole_run_with_a_time_range_matches(
-    golden: Callable[[str], Any], toy: MakeToy, relative_error: Callable[[Array, Array], float]
+@pytest.mark.parametrize(
+    ("key", "case", "multiplier"),
+    [
+        ("full_area_middle_euler", "area_middle_strength2", None),
+        ("full_mask_bounds_euler", "mask_rect_bounds", None),
+        ("full_range_euler", "range_0_0.5", None),
+        ("full_rescalecfg0.7_euler", "plain_cfg7", 0.7),
+    ],
+)
+def test_whole_runs_match(
+    key: str, case: str, multiplier: float | None, golden: Callable[[str], Any], toy: MakeToy
 ) -> None:
-    shape = (1, 4, 16, 24)
+    shape, arrays = (1, 4, 16, 24), golden("cfg").arrays
+    combine = None if multiplier is None else rescaled_cfg(multiplier)
     final = sample_denoiser(
-        CfgDenoiser(toy(SD), terms(POSITIVE["range_0_0.5"], SD), terms(NEGATIVE, SD), 4.0),
+        CfgDenoiser(toy(SD), *golden_sides(case, arrays), 4.0, combine=combine),
         noise=prepare_noise(shape, 42),
         latent=np.zeros(shape, np.float32),
         sigmas=ksampler_sigmas(SD, "normal", "euler", 8),
         sampler="euler",
         seed=42,
     )
-    assert relative_error(final, golden("cfg").arrays["full_range_euler"]) <= TOLERANCE
-
-
-@pytest.mark.parametrize("max_batch", [1, 2, 3, 5, 100])
-def test_the_size_of_a_call_does_not_change_the_result(max_batch: int, toy: MakeToy, toy_term: MakeTerm) -> None:
-    x = prepare_noise((3, 4, 5, 7), 1)
-    sides = [toy_term(0.3), toy_term(0.9, strength=0.5)], [toy_term(-0.2)]
-    whole, split = toy(SD), toy(SD)
-    sigma = np.float32(2)
-    expected = CfgDenoiser(whole, *sides, 7.0)(x, sigma)
-    assert np.array_equal(CfgDenoiser(split, *sides, 7.0, max_batch=max_batch)(x, sigma), expected)
-    assert len(whole.calls) == 1
-    assert max(shape[0] for shape, _ in split.calls) <= max_batch
-    assert sum(shape[0] for shape, _ in split.calls) == 9
-
-
-def test_a_context_for_each_sample_goes_to_its_sample(toy: MakeToy, toy_term: MakeTerm) -> None:
-    x = np.zeros((5, 4, 2, 2), np.float32)
-    per_sample = Term(np.array([1, 2], np.float32).reshape(2, 1, 1) * np.ones((2, 77, 8), np.float32))
-    (cond, _) = CfgDenoiser(toy(SD), [per_sample], [toy_term(0.0)], 7.0).sides(x, np.float32(1))
-    assert cond[:, 0, 0, 0].tolist() == [1, 2, 1, 2, 1]
-
-
-@pytest.mark.parametrize(
-    ("tokens", "calls"), [((77, 77), [77]), ((77, 231), [231]), ((77, 385), [77, 385]), ((154, 231), [462])]
-)
-def test_contexts_are_repeated_to_a_common_length_within_reason(
-    tokens: tuple[int, int], calls: list[int], toy: MakeToy, toy_term: MakeTerm
-) -> None:
-    network = toy(SD)
-    guided = CfgDenoiser(network, [toy_term(0.3, tokens[0])], [toy_term(-0.2, tokens[1])], 7.0)
-    x = prepare_noise((1, 4, 4, 4), 0)
-    result = guided(x, np.float32(1))
-    assert sorted(context[1] for _, context in network.calls) == calls
-    same_length = CfgDenoiser(toy(SD), [toy_term(0.3)], [toy_term(-0.2)], 7.0)(x, np.float32(1))
-    assert np.array_equal(result, same_length)
-
-
-def test_repeating_a_context_repeats_its_tokens_in_order(toy_term: MakeTerm) -> None:
-    seen: list[Array] = []
-
-    class Network:
-        model_sampling = SD
-
-        def __call__(self, x: Array, sigma: np.float32, context: Array, told: Told = NOTHING) -> Array:
-            seen.append(context)
-            return x
-
-    short = Term(np.arange(6, dtype=np.float32).reshape(1, 3, 2))
-    long = Term(np.arange(12, dtype=np.float32).reshape(1, 6, 2))
-    CfgDenoiser(Network(), [short], [long], 2.0)(np.zeros((1, 4, 2, 2), np.float32), np.float32(1))
-    assert seen[0].tolist() == [long.context[0].tolist(), 2 * short.context[0].tolist()]
-
-
-def test_conditions_without_weight_or_out_of_range_give_zero(toy: MakeToy, toy_term: MakeTerm) -> None:
-    x = prepare_noise((1, 4, 4, 4), 0)
-    for term in (toy_term(0.3, strength=0.0), toy_term(0.3, start_sigma=0.5)):
-        cond, _ = CfgDenoiser(toy(SD), [term], [toy_term(0.0)], 7.0).sides(x, np.float32(1))
-        assert not cond.any()
-
-
-def test_an_empty_conditioning_is_refused() -> None:
-    with pytest.raises(InputError, match="no entry"):
-        terms(Conditioning(()), SD)
-
-
-@pytest.mark.parametrize("option", ["area", "mask", "control"])
-def test_an_option_that_would_be_ignored_is_refused(option: str) -> None:
-    with pytest.raises(InputError, match=option):
-        terms(conditioning({"c": 0.3, option: (8, 8, 0, 0)}), SD)
-
-
-@pytest.mark.parametrize("value", [math.inf, math.nan, "1", None])
-def test_a_strength_that_is_no_number_is_refused(value: Any) -> None:
-    with pytest.raises(InputError, match="strength"):
-        terms(conditioning({"c": 0.3, "strength": value}), SD)
-
-
-def test_a_guidance_scale_that_is_no_number_is_refused(toy: MakeToy, toy_term: MakeTerm) -> None:
-    for cfg in (math.nan, math.inf):
-        with pytest.raises(InputError, match="cfg"):
-            CfgDenoiser(toy(SD), [toy_term(0.3)], [toy_term(0.0)], cfg)
-    with pytest.raises(InputError, match="max_batch"):
-        CfgDenoiser(toy(SD), [toy_term(0.3)], [toy_term(0.0)], 7.0, max_batch=0)
-
-
-def test_every_step_gives_the_same_array_that_nobody_can_write(toy: MakeToy) -> None:
-    """A device uploads it once (providers/resident.py)."""
-    seen = []
-
-    class Watching:
-        model_sampling = SD
-
-        def __call__(self, x: Array, sigma: np.float32, context: Array, told: Told = NOTHING) -> Array:
-            seen.append(context)
-            return x
-
-    guided = CfgDenoiser(Watching(), terms(POSITIVE["plain_cfg7"], SD), terms(NEGATIVE, SD), 7.0)
-    for sigma in (3.0, 2.0):
-        guided(np.zeros((1, 4, 2, 2), np.float32), np.float32(sigma))
-    assert len(seen) == 2 and seen[0] is seen[1]
-    assert not seen[0].flags.writeable and seen[0].base is None
+    assert error(final, arrays[key]) <= TOLERANCE
