@@ -11,6 +11,7 @@ from onnxflow.errors import InputError, ModelError, NumbersError
 from onnxflow.models.manifest import SamplingConstants
 from onnxflow.nodes.component import output_of
 from onnxflow.nodes.context import Context
+from onnxflow.nodes.preview import preview_of
 from onnxflow.nodes.spec import node
 from onnxflow.nodes.widgets import Combo, Float, Int
 from onnxflow.sampling import (
@@ -131,7 +132,7 @@ def _draw(
 
     def on_step(step: int, total: int, x: Array, denoised: Array) -> None:
         _check_finite(denoised, model, cfg, f"at step {step + 1} of {total}")
-        ctx.progress(step + 1, total)
+        ctx.progress(step + 1, total, preview_of(model, denoised))
 
     ctx.begin(len(sigmas) - 1)
     with np.errstate(over="ignore", invalid="ignore"):  # said once, by _check_finite, and not by numpy's warnings
