@@ -52,6 +52,9 @@ def run(
             help="When a network gives NaN or infinity: say where, or compute it again in fp32 from there on.",
         ),
     ] = "error",
+    preview: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Write a small picture of every step into this folder (JPEG).")
+    ] = None,
     metadata: Annotated[bool, typer.Option(help="Keep the workflow in the pictures.")] = True,
     quiet: Annotated[
         bool, typer.Option("--quiet", "-q", help="No progress, no summary; only what is not as asked.")
@@ -64,7 +67,9 @@ def run(
 
     try:
         where = (place or [], fallback, on_nan)
-        _run(workflow, output_dir, input_dir, models, set_, seed, count, json_, metadata, quiet, verbose, where)
+        _run(
+            workflow, output_dir, input_dir, models, set_, seed, count, json_, preview, metadata, quiet, verbose, where
+        )
     except KeyboardInterrupt:  # while modules load, or the second one
         raise Cancelled() from None
 
@@ -78,6 +83,7 @@ def _run(
     seed: int | None,
     count: int,
     json: bool,
+    preview: Path | None,
     metadata: bool,
     quiet: bool,
     verbose: bool,
@@ -105,6 +111,7 @@ def _run(
             place=place,
             fallback=fallback,
             on_nan=on_nan,
+            preview=preview,
             quiet=quiet,
         )
         turns.run(json_events, verbose=verbose)
