@@ -48,11 +48,14 @@ def run(
     every seed. Pictures are written below ``output_dir`` (default output/) and are in ``report.images`` as uint8 arrays
     [height, width, channels]; the files carry the workflow unless ``metadata`` is off. ``place`` says what runs where,
     as in "unet=cuda:0,vae=cpu" or {"unet": "cuda:0"} (components or node ids); a device that does not do it raises
-    ProviderError, unless ``fallback`` is "allow". ``on_nan`` "upcast" repeats in fp32 what gave NaN. ``seed_rule`` "same" draws the
-    noise of a sampler's steps from the seed itself, as ComfyUI did until 2025, and not from the next one. Raises the errors
-    of ``onnxflow.errors``; Ctrl-C raises Cancelled.
+    ProviderError, unless ``fallback`` is "allow". ``on_nan`` "upcast" repeats in fp32 what gave NaN. ``seed_rule``
+    "same" draws the noise of a sampler's steps from the seed itself, as ComfyUI did until 2025, and not from the next
+    one. ``listener`` is called with every ``engine.events.Event``; one whose ``preview`` is not None draws a sampler's
+    step when that is called: a ``values.Preview`` with the bytes of a JPEG, or None. Raises the errors of
+    ``onnxflow.errors``; Ctrl-C raises Cancelled.
     """
-    for name, value, allowed in (("fallback", fallback, FALLBACKS), ("on_nan", on_nan, ON_NAN), ("seed_rule", seed_rule, SEED_RULES)):
+    choices = (("fallback", fallback, FALLBACKS), ("on_nan", on_nan, ON_NAN), ("seed_rule", seed_rule, SEED_RULES))
+    for name, value, allowed in choices:
         if not isinstance(value, str) or value not in allowed:
             raise UsageError(f"{name} is {shown(value)}", hint=f"allowed: {', '.join(map(repr, allowed))}")
     places = _placements(place)

@@ -7,7 +7,7 @@ that a cached result cannot be changed by the node that reads it.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import MappingProxyType
@@ -21,7 +21,6 @@ from onnxflow.models.bundle import Bundle
 
 Array = NDArray[np.float32]
 Feeds = Mapping[str, NDArray[Any]]
-Preview = Callable[[], Any]
 
 SeedRule = Literal["next", "same"]
 """Seed of the noise that a sampler adds at its steps: ``next`` is seed + 1 (ComfyUI since the end of 2025); ``same`` is
@@ -203,6 +202,16 @@ class Session(Protocol):
     def close(self) -> None:
         """Give the memory back; the session cannot run afterwards."""
         ...
+
+
+@dataclass(frozen=True, slots=True)
+class Preview:
+    """A picture of a step, as the bytes of a file: ``format`` is Pillow's name for it, the sizes are in pixels."""
+
+    data: bytes = field(repr=False)
+    width: int
+    height: int
+    format: str = "JPEG"
 
 
 @dataclass(frozen=True, slots=True)

@@ -97,6 +97,11 @@ def decode(network: AutoencoderKL, latents: Tensor, batch: int = 32) -> NDArray[
     return np.concatenate([to_pictures(network.decode(part / LATENT_SCALE).sample) for part in latents.split(batch)])
 
 
+def training_pictures(recipe: Recipe, count: int) -> NDArray[np.uint8]:
+    """Pictures [count, size, size, 3] as the autoencoder was trained on, in no wild colours and always the same."""
+    return _pictures(recipe, np.random.default_rng(recipe.seed), count, wild=0.0)
+
+
 def phase_at(phases: tuple[tuple[int, int, int], ...], step: int) -> tuple[int, int]:
     """Side of the crop and size of the batch at a step."""
     for side, count, steps in phases:

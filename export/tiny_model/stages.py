@@ -8,7 +8,7 @@ from diffusers import ControlNetModel
 from numpy.typing import NDArray
 
 from onnxflow.export.bundle import export_bundle
-from onnxflow.export.tiny_model.autoencoder import train_autoencoder
+from onnxflow.export.tiny_model.autoencoder import decode, encode, train_autoencoder, training_pictures
 from onnxflow.export.tiny_model.config import Recipe
 from onnxflow.export.tiny_model.controlnet import train_controlnet
 from onnxflow.export.tiny_model.crew import ALONE, Crew
@@ -16,6 +16,7 @@ from onnxflow.export.tiny_model.decoder import train_decoder
 from onnxflow.export.tiny_model.evaluate import Networks, autoencoder_ceiling, draw_prompts
 from onnxflow.export.tiny_model.extras import judge_controlnet, judge_lora
 from onnxflow.export.tiny_model.folder import CONTROLNET_FILE, save_controlnet, save_folder
+from onnxflow.export.tiny_model.latent_rgb import fit_rgb, write_rgb
 from onnxflow.export.tiny_model.lineage import recipe_line
 from onnxflow.export.tiny_model.lora import train_lora
 from onnxflow.export.tiny_model.progress import Log, open_log
@@ -24,8 +25,10 @@ from onnxflow.export.tiny_model.score import contact_sheet, count_right, count_r
 from onnxflow.export.tiny_model.text import make_tokenizer, train_text_encoder
 from onnxflow.export.tiny_model.training import write_atomically
 from onnxflow.export.tiny_model.unet import train_unet
+from onnxflow.models.manifest import FILE_NAME
 
 REPORT = "report.txt"
+RGB_PICTURES = 256  # whose latents the colours of previews are fitted to
 STAGES = ("autoencoder", "decoder", "text", "unet", "lora", "controlnet", "export", "evaluate")
 
 
@@ -73,6 +76,10 @@ def run(recipe: Recipe, folder: Path, last: str = STAGES[-1], device: str = "cpu
     export_bundle(
         folder / "diffusers", folder / "checkpoints" / "reference", report=log
     )  # what the others are judged by
+    latents = encode(autoencoder, training_pictures(recipe, RGB_PICTURES))
+    rgb = fit_rgb(latents.numpy(), decode(autoencoder, latents))
+    for bundle in ("bundle", "checkpoints/reference"):
+        write_rgb(folder / bundle / FILE_NAME, rgb)
     if last == "export":
         return
     _evaluate(recipe, Networks(autoencoder, encoder, tokenizer, unet), controlnet, folder, log)

@@ -60,6 +60,9 @@ def run(
             "2025, or the same as the start's, for pictures made before.",
         ),
     ] = "next",
+    preview: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Write a small picture of every step into this folder (JPEG).")
+    ] = None,
     metadata: Annotated[bool, typer.Option(help="Keep the workflow in the pictures.")] = True,
     quiet: Annotated[
         bool, typer.Option("--quiet", "-q", help="No progress, no summary; only what is not as asked.")
@@ -72,7 +75,9 @@ def run(
 
     try:
         where = (place or [], fallback, on_nan, seed_rule)
-        _run(workflow, output_dir, input_dir, models, set_, seed, count, json_, metadata, quiet, verbose, where)
+        _run(
+            workflow, output_dir, input_dir, models, set_, seed, count, json_, preview, metadata, quiet, verbose, where
+        )
     except KeyboardInterrupt:  # while modules load, or the second one
         raise Cancelled() from None
 
@@ -86,6 +91,7 @@ def _run(
     seed: int | None,
     count: int,
     json: bool,
+    preview: Path | None,
     metadata: bool,
     quiet: bool,
     verbose: bool,
@@ -114,6 +120,7 @@ def _run(
             fallback=fallback,
             on_nan=on_nan,
             seed_rule=seed_rule,
+            preview=preview,
             quiet=quiet,
         )
         turns.run(json_events, verbose=verbose)

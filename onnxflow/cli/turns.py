@@ -11,6 +11,7 @@ from pathlib import Path
 from onnxflow.api import disk_of
 from onnxflow.cancel import CancelToken
 from onnxflow.cli.json_events import JsonEvents
+from onnxflow.cli.previews import Previews
 from onnxflow.cli.progress import open_progress
 from onnxflow.cli.summary import print_details, print_fallen_back, print_summary, tell_tried
 from onnxflow.engine.cache import ResultCache
@@ -51,6 +52,7 @@ class Turns:
         fallback: str,
         on_nan: str,
         seed_rule: str = SEED_RULES[0],
+        preview: Path | None = None,
         quiet: bool = False,
     ) -> None:
         if seed_rule not in SEED_RULES:
@@ -79,6 +81,7 @@ class Turns:
                 where=str(workflow),
                 hint="leave --count away, or give a sampler's seed a number",
             )
+        self._previews = Previews(Path.cwd() / preview, count) if preview is not None else None
 
     def run(self, json_events: JsonEvents | None, *, verbose: bool) -> None:
         """Every turn in order: pictures are written, their paths (or the events) printed as soon as they are there."""
@@ -96,7 +99,8 @@ class Turns:
                 used = ", ".join(f"{name}={value}" for name, value in seeds(current).items())
                 print(f"run {turn + 1} of {self._count}: {used}", file=sys.stderr)
             with open_progress(current.graph, quiet=quiet, stream=sys.stderr) as progress:
-                listeners: list[Listener] = [progress, json_events or _print_paths]
+                tell: Listener = json_events or _print_paths
+                listeners = [progress, self._previews.before(tell, turn) if self._previews else tell]
                 volatile = seeded_nodes(current) if not last else frozenset[str]()
                 work = partial(
                     run_workflow,

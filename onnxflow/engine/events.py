@@ -16,7 +16,9 @@ from onnxflow.values import SavedFile
 class Event:
     """One message. ``type`` is one of the names below, ``data`` is JSON.
 
-    ``preview`` draws a picture when called; ``saved`` are the files behind an ``executed`` message.
+    ``preview``, which ``progress`` messages of samplers have, draws a picture of the step when called, a
+    ``values.Preview``, or gives None for a model whose latents have no known colours; nothing is computed before.
+    ``saved`` are the files behind an ``executed`` message.
 
     execution_start · execution_cached {nodes} · executing {node} · progress {value, max, node}
     · executed {node, output} · execution_success · execution_error {node_id, exception_message ...}

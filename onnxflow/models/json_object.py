@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping
 from types import MappingProxyType
-from typing import Any, Final, TypeVar
+from typing import Any, Final, TypeGuard, TypeVar
 
 from onnxflow.errors import ModelError, did_you_mean, shown
 
@@ -77,6 +77,20 @@ class JsonObject:
             raise self._wrong(key, f"a number from {least:g} to {most:g}")
         return float(found)
 
+    def numbers(self, key: str, count: int, most: float) -> tuple[float, ...]:
+        """The list ``key`` of ``count`` numbers from -``most`` to ``most``."""
+        found = self._document.get(key)
+        if not _are_numbers(found, count, most):
+            raise self._wrong(key, f"a list of {count} numbers from {-most:g} to {most:g}")
+        return tuple(map(float, found))
+
+    def rows(self, key: str, rows: int, columns: int, most: float) -> tuple[tuple[float, ...], ...]:
+        """The list ``key`` of ``rows`` lists, each of ``columns`` numbers from -``most`` to ``most``."""
+        found = self._document.get(key)
+        if type(found) is not list or len(found) != rows or not all(_are_numbers(row, columns, most) for row in found):
+            raise self._wrong(key, f"{rows} lists of {columns} numbers from {-most:g} to {most:g}")
+        return tuple(tuple(map(float, row)) for row in found)
+
     def section(self, key: str) -> JsonObject:
         """The object ``key``."""
         found = self._document.get(key)
@@ -108,3 +122,12 @@ class JsonObject:
             where=self._where,
             hint=self._hint,
         )
+
+
+def _are_numbers(found: Any, count: int, most: float) -> TypeGuard[list[float]]:
+    """Whether it is a list of ``count`` numbers from -``most`` to ``most``; NaN is none."""
+    return (
+        type(found) is list
+        and len(found) == count
+        and all(type(number) in (int, float) and -most <= number <= most for number in found)
+    )

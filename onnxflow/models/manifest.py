@@ -30,14 +30,27 @@ OWN: Final = "onnxflow"
 OPTIMUM: Final = "optimum"
 INTERFACES: Final = (OWN, OPTIMUM)
 
+_MOST_COLOUR: Final = 1e3  # of a map to -1..1; a larger number is damage
+
+
+@dataclass(frozen=True, slots=True)
+class LatentRgb:
+    """A linear map from a latent in the sampler's space to the mean colour of the pixels that it stands for: RGB in
+    -1..1 is the latent's channels times ``factors`` [channels][3], plus ``bias``."""
+
+    factors: tuple[tuple[float, ...], ...]
+    bias: tuple[float, ...] = (0.0, 0.0, 0.0)
+
 
 @dataclass(frozen=True, slots=True)
 class LatentFormat:
-    """Latents: channel count, pixels per latent, and the factor between the VAE's space and the sampler's."""
+    """Latents: channel count, pixels per latent, the factor between the VAE's space and the sampler's, and their
+    colours where the bundle says them."""
 
     channels: int
     factor: int
     scale: float
+    rgb: LatentRgb | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,12 +182,21 @@ def parse_manifest(data: bytes, where: str) -> Manifest:
         license=root.text("license"),
         width=image.whole("width"),
         height=image.whole("height"),
-        latent=LatentFormat(latent.whole("channels"), latent.whole("factor"), latent.number("scale", 1e-6, 1e6)),
+        latent=_latent(latent),
         sampling=_sampling(root.section("sampling"), where),
         texts=_texts(root.mapping("text", _text, least=1), components, where),
         components=components,
         files=root.mapping("files", lambda item: FileRecord(item.whole("size", 0, 2**63 - 1), item.text("sha256"))),
     )
+
+
+def _latent(item: JsonObject) -> LatentFormat:
+    channels = item.whole("channels")
+    rgb = None
+    if item.has("rgb"):
+        colours = item.section("rgb")
+        rgb = LatentRgb(colours.rows("factors", channels, 3, _MOST_COLOUR), colours.numbers("bias", 3, _MOST_COLOUR))
+    return LatentFormat(channels, item.whole("factor"), item.number("scale", 1e-6, 1e6), rgb)
 
 
 def _sampling(item: JsonObject, where: str) -> SamplingConstants:

@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 
 from onnxflow.errors import ModelError, OnnxflowError
 from onnxflow.models.bundle import is_bundle, open_bundle, read_manifest
+from onnxflow.models.manifest import LatentRgb
 
 FILES = {"unet/model.onnx": b"graph", "text_encoder/token_embedding.npy": b"table"}
 
@@ -207,6 +208,11 @@ def changed(path: str, value: Any) -> dict[str, Any]:
     return document
 
 
+def rgb(**entries: Any) -> dict[str, Any]:
+    """The colours of four channels, with other ``entries``."""
+    return {"factors": [[0.5, 0, -0.5]] * 4, "bias": [0, 0, 1], **entries}
+
+
 @pytest.mark.parametrize(
     ("path", "value", "words"),
     [
@@ -226,6 +232,14 @@ def changed(path: str, value: Any) -> dict[str, Any]:
         ("latent.scale", float("nan"), "latent.scale is nan"),
         ("latent.scale", float("inf"), "latent.scale is inf"),
         ("latent.scale", 10**400, "latent.scale is "),
+        ("latent.rgb", None, "the manifest's latent.rgb is None, expected an object"),
+        ("latent.rgb", {"factors": [[0, 0, 0]] * 4}, "latent.rgb.bias is None, expected a list of 3 numbers from"),
+        ("latent.rgb", rgb(factors=[[0, 0, 0]] * 3), "expected 4 lists of 3 numbers from -1000 to 1000"),
+        ("latent.rgb", rgb(factors=[[0, 0]] * 4), "latent.rgb.factors is [[0, 0], [0, 0], [0, 0], [0, 0]], expected"),
+        ("latent.rgb", rgb(factors=5), "latent.rgb.factors is 5, expected"),
+        ("latent.rgb", rgb(bias=[0, 0, True]), "latent.rgb.bias is [0, 0, True], expected"),
+        ("latent.rgb", rgb(bias=[0, 0, float("nan")]), "latent.rgb.bias is [0, 0, nan], expected"),
+        ("latent.rgb", rgb(bias=[0, 0, 1001]), "latent.rgb.bias is [0, 0, 1001], expected"),
         ("image.width", 0, "image.width is 0"),
         ("image.height", "128", "image.height is '128'"),
         ("sampling.beta_start", 0, "sampling.beta_start is 0, expected a number from"),
@@ -263,6 +277,12 @@ def changed(path: str, value: Any) -> dict[str, Any]:
 def test_a_wrong_entry_is_named(tmp_path: Path, path: str, value: Any, words: str) -> None:
     found = refusal(write(tmp_path, changed(path, value)))
     assert words in found and str(tmp_path / "onnxflow.json") in found and len(found) < 1000
+
+
+def test_a_bundle_may_say_the_colours_of_its_latents(tmp_path: Path) -> None:
+    assert open_bundle(write(tmp_path)).latent.rgb is None
+    found = open_bundle(write(tmp_path, changed("latent.rgb", rgb()))).latent.rgb
+    assert found == LatentRgb(((0.5, 0.0, -0.5),) * 4, (0.0, 0.0, 1.0))
 
 
 def test_a_component_has_the_contracts_names_unless_it_says_others(tmp_path: Path) -> None:

@@ -21,6 +21,8 @@ def test_the_whole_recipe_in_miniature(miniature: str, tmp_path: Path, capsys: p
     assert log.count("text: step 2/2") == 1
     assert "text: already done" in log
     assert open_bundle(out / "bundle").text().hidden == 16
+    bundles = [open_bundle(out / name) for name in ("bundle", "checkpoints/reference")]
+    assert bundles[0].latent.rgb is not None and bundles[0].latent.rgb == bundles[1].latent.rgb
     report = (out / "report.txt").read_text()
     assert all(f"{title}, all_right: 0.0 % of 3" in report for title in ("one object", "two objects", "landscapes"))
     assert all((out / f"{name}.png").exists() for name in ("one-object", "two-objects", "landscapes"))
