@@ -188,10 +188,11 @@ def test_a_negative_strength_takes_away() -> None:
     assert (cond == 2 - 3).all()
 
 
-def test_strengths_that_cancel_out_are_refused() -> None:
-    sides = Sides(Small(), ([term(1), term(3, strength=-1.0)],))
+@pytest.mark.parametrize("area", [None, Area(2, 3, 0, 5)])
+def test_strengths_that_cancel_out_are_refused(area: Area | None) -> None:
+    sides = Sides(Small(), ([term(1), term(3, strength=-1.0, area=area)],))
     with pytest.raises(InputError, match="add up to 0"):
-        sides(np.zeros((1, 4, 2, 2), np.float32), SIGMA, (True,))
+        sides(np.zeros((1, 4, 2, 8), np.float32), SIGMA, (True,))
 
 
 @st.composite
