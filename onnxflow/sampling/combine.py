@@ -52,4 +52,5 @@ def _deviation(values: Array) -> Array:
     flat = values.reshape(len(values), -1)
     distances = flat.astype(np.float64) - flat.mean(axis=1, keepdims=True)
     deviation = np.sqrt((distances * distances).sum(axis=1) / (flat.shape[1] - 1))
-    return deviation.astype(np.float32).reshape(-1, 1, 1, 1)
+    found: Array = deviation.astype(np.float32).reshape(-1, 1, 1, 1)
+    return found

@@ -7,7 +7,7 @@ twice (``name``, ``input_order``) or says for no (``output_node: false``), texts
 import json
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import pytest
 
@@ -17,6 +17,7 @@ from onnxflow.nodes import image, latent
 from onnxflow.nodes.catalog import builtin_catalog
 from onnxflow.nodes.placement import PLACING
 from onnxflow.nodes.spec import Input, NodeSpec, Output
+from onnxflow.nodes.widgets import Float
 
 FACTS: dict[str, dict[str, Any]] = json.loads(
     (Path(__file__).parent.parent / "goldens" / "object_info.json").read_text(encoding="utf-8")
@@ -139,6 +140,13 @@ def test_an_altered_class_is_noticed(altered: NodeSpec, named: str, disk: Disk) 
     found = differences(altered, disk)
     assert found
     assert any(named in line for line in found), found
+
+
+def test_equal_numbers_of_another_type_stay_what_they_are() -> None:
+    """typing remembers annotations that are equal, and 0 == 0.0."""
+    for first, second in ((0, 0.0), (0.0, 0)):
+        hints = [Annotated[float, Float(number, 1.0)] for number in (first, second)]
+        assert [_text(hint.__metadata__[0].options()["min"]) for hint in hints] == [str(first), str(second)]
 
 
 def test_choices_are_compared(disk: Disk) -> None:

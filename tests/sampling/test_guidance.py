@@ -6,8 +6,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from onnxflow.errors import InputError
 from onnxflow.sampling import (
@@ -156,3 +154,140 @@ def test_whole_runs_match(
         seed=42,
     )
     assert error(final, arrays[key]) <= TOLERANCE
+
+
+class Numbered:
+    """A network whose prediction is its context's first number everywhere, and that lists the numbers asked for."""
+
+    def __init__(self) -> None:
+        self.model_sampling = SD
+        self.asked: list[float] = []
+
+    def __call__(self, x: Array, sigma: np.float32, context: Array, told: Told = NOTHING) -> Array:
+        self.asked += context[:, 0, 0].tolist()
+        return np.broadcast_to(context[:, :1, :1, None], x.shape).astype(np.float32)
+
+
+def side(number: float) -> list[Term]:
+    return [Term(np.full((1, 77, 8), number, np.float32))]
+
+
+X = np.zeros((1, 4, 6, 5), np.float32)
+SIGMA = np.float32(2)
+
+
+def value(prediction: Array) -> float:
+    """The one number of a prediction that is the same everywhere."""
+    assert prediction.shape == X.shape
+    assert (prediction == prediction[0, 0, 0, 0]).all()
+    return float(prediction[0, 0, 0, 0])
+
+
+def test_cfg_sets_the_positive_against_the_negative_prediction() -> None:
+    network = Numbered()
+    guided = CfgDenoiser(network, side(5), side(2), 3.0)
+    assert value(guided(X, SIGMA)) == 2 + 3 * (5 - 2)
+    assert [value(one) for one in guided.with_uncond(X, SIGMA)] == [11, 2]
+    assert network.asked == [2, 5, 2, 5]
+
+
+def test_cfg_1_computes_the_negative_side_only_for_those_who_ask() -> None:
+    network = Numbered()
+    guided = CfgDenoiser(network, side(5), side(2), 1.0 + 1e-12)
+    assert value(guided(X, SIGMA)) == 5
+    assert guided.sides(X, SIGMA)[1] is None
+    assert network.asked == [5, 5]
+    assert [value(one) for one in guided.with_uncond(X, SIGMA)] == [5, 2]
+    assert network.asked == [5, 5, 2, 5]
+
+
+def test_without_a_negative_side_the_positive_prediction_is_the_result() -> None:
+    network = Numbered()
+    guided = CfgDenoiser(network, side(5), None, 7.0)
+    assert value(guided(X, SIGMA)) == 5
+    assert [value(one) for one in guided.with_uncond(X, SIGMA)] == [5, 0]
+    cond, uncond = guided.sides(X, SIGMA)
+    assert (value(cond), uncond) == (5, None)
+    assert network.asked == [5, 5, 5]
+
+
+def test_a_hook_combines_the_predictions() -> None:
+    heard = []
+
+    def combine(x: Array, sigma: np.float32, cond: Array, uncond: Array, cfg: float) -> Array:
+        heard.append((x is X, float(sigma), value(cond), value(uncond), cfg))
+        return cond * np.float32(10)
+
+    guided = CfgDenoiser(Numbered(), side(5), side(2), 3.0, combine=combine)
+    assert value(guided(X, SIGMA)) == 50
+    assert [value(one) for one in guided.with_uncond(X, SIGMA)] == [50, 2]
+    CfgDenoiser(Numbered(), side(5), side(2), 1.0, combine=combine)(X, SIGMA)
+    CfgDenoiser(Numbered(), side(5), None, 3.0, combine=combine)(X, SIGMA)
+    assert heard == [(True, 2, 5, 2, 3)] * 2 + [(True, 2, 5, 0, 1)] * 2
+
+
+@pytest.mark.parametrize(
+    ("cfg", "cfg_middle", "nested", "expected", "asked"),
+    [
+        (3.0, 2.0, False, 2 + 2 * (4 - 2) + 3 * (7 - 4), [2, 4, 7]),
+        (3.0, 1.0, False, 4 + 3 * (7 - 4), [4, 7]),
+        (1.0, 1.0, False, 7, [7]),
+        (1.0, 2.0, False, 2 + 2 * (4 - 2) + (7 - 4), [2, 4, 7]),
+        (3.0, 2.0, True, 2 + 2 * (4 + 3 * (7 - 4) - 2), [2, 4, 7]),
+        (1.0, 1.0, True, 7, [2, 4, 7]),
+    ],
+)
+def test_two_scales(cfg: float, cfg_middle: float, nested: bool, expected: float, asked: list[float]) -> None:
+    """The positive side predicts 7, the middle one 4, the negative one 2."""
+    network = Numbered()
+    guided = DualCfgDenoiser(network, side(7), side(4), side(2), cfg, cfg_middle, nested=nested)
+    assert value(guided(X, SIGMA)) == expected
+    assert network.asked == asked
+    network.asked.clear()
+    assert [value(one) for one in guided.with_uncond(X, SIGMA)] == [expected, 4 if nested else 2]
+    assert network.asked == [2, 4, 7]
+    assert guided.model_sampling is SD
+
+
+@pytest.mark.parametrize(("nested", "heard"), [(False, (4, 2, 2.0)), (True, (7, 4, 3.0))])
+def test_a_hook_combines_the_pair_that_has_a_scale_of_its_own(nested: bool, heard: tuple[float, ...]) -> None:
+    seen = []
+
+    def combine(x: Array, sigma: np.float32, cond: Array, uncond: Array, cfg: float) -> Array:
+        seen.append((value(cond), value(uncond), cfg))
+        return cond
+
+    guided = DualCfgDenoiser(Numbered(), side(7), side(4), side(2), 3.0, 2.0, nested=nested, combine=combine)
+    assert value(guided(X, SIGMA)) == (2 + 2 * (7 - 2) if nested else 4 + 3 * (7 - 4))
+    assert seen == [heard]
+
+
+def test_an_area_of_the_negative_side_is_one_of_the_positive_side_at_cfg_1_too() -> None:
+    """Which conditions there are does not depend on which sides are computed."""
+    seen = []
+
+    class Watching(Numbered):
+        def __call__(self, x: Array, sigma: np.float32, context: Array, told: Told = NOTHING) -> Array:
+            seen.append(x.shape[2:])
+            return super().__call__(x, sigma, context, told)
+
+    negative = terms(conditioning({"c": 2, "area": (3, 2, 1, 1)}), SD)
+    assert value(CfgDenoiser(Watching(), side(5), negative, 1.0)(X, SIGMA)) == 5
+    assert seen == [(6, 5), (3, 2)]
+
+
+@pytest.mark.parametrize("scale", [math.nan, math.inf])
+def test_a_scale_that_is_no_number_is_refused(scale: float) -> None:
+    with pytest.raises(InputError, match="cfg is"):
+        CfgDenoiser(Numbered(), side(5), side(2), scale)
+    with pytest.raises(InputError, match="cfg is"):
+        DualCfgDenoiser(Numbered(), side(7), side(4), side(2), scale, 1.0)
+    with pytest.raises(InputError, match="cfg_middle is"):
+        DualCfgDenoiser(Numbered(), side(7), side(4), side(2), 1.0, scale)
+
+
+def test_calls_of_no_sample_are_refused() -> None:
+    with pytest.raises(InputError, match="max_batch"):
+        CfgDenoiser(Numbered(), side(5), side(2), 7.0, max_batch=0)
+    with pytest.raises(InputError, match="max_batch"):
+        DualCfgDenoiser(Numbered(), side(7), side(4), side(2), 7.0, 2.0, max_batch=0)
