@@ -125,14 +125,19 @@ def test_a_network_that_knows_the_noise_gives_the_latent_back(prediction: str, z
     assert np.abs(final - answer).max() < (2e-2 if zero_snr and prediction == "epsilon" else 2e-4)
 
 
-@pytest.mark.parametrize("sigmas", [[], [3.0]])
-def test_without_a_step_the_latent_comes_back(sigmas: list[float]) -> None:
+def never(x: Array, timestep: Array, context: Array, told: Mapping[str, Array]) -> Array:
+    raise AssertionError("the network was called")
+
+
+def test_without_sigmas_the_latent_comes_back() -> None:
     latent = prepare_noise(SHAPE, 1)
+    assert np.array_equal(run(never, latent=latent, sigmas=np.empty(0, np.float32)), latent)
 
-    def never(x: Array, timestep: Array, context: Array, told: Mapping[str, Array]) -> Array:
-        raise AssertionError("the network was called")
 
-    assert np.array_equal(run(never, latent=latent, sigmas=np.array(sigmas, np.float32)), latent)
+def test_one_sigma_is_noise_of_its_level_and_no_step() -> None:
+    latent, noise = prepare_noise(SHAPE, 1), prepare_noise(SHAPE, 2)
+    noised = run(never, latent=latent, noise=noise, sigmas=np.array([3], np.float32))
+    assert np.allclose(noised, latent + 3 * noise / SD_LATENT_SCALE, rtol=1e-5, atol=1e-5)
 
 
 def test_two_stages_are_one_run(toy: Callable[[ModelSampling], Any]) -> None:
@@ -158,7 +163,9 @@ def test_what_a_mask_keeps_is_kept(sampler: str) -> None:
     mask[:, 32:] = 1
     sigmas = ksampler_sigmas(SD, "normal", sampler, 8)
     final = run(smooth, latent=latent, noise_mask=mask, sampler=sampler, sigmas=sigmas)
-    assert np.abs(final[:, :, :4] - latent[:, :, :4]).max() < 2e-5
+    # Some samplers end at a low noise level instead of 0.
+    left = {"dpm_fast": sigmas[-2], "dpm_adaptive": sigmas[-2]}.get(sampler, SAMPLERS[sampler].ends_at)
+    assert np.abs(final[:, :, :4] - latent[:, :, :4]).max() < 2e-5 + 4 * left / SD_LATENT_SCALE
     assert np.abs(final[:, :, 4:] - latent[:, :, 4:]).mean() > 1
 
 
@@ -225,7 +232,8 @@ def test_a_listener_can_end_the_run_between_steps() -> None:
         ({"noise": np.full(SHAPE, np.inf)}, "noise contains NaN or infinity"),
         ({"latent": np.zeros((4, 8, 8))}, "expected \\[batch"),
         ({"latent": np.zeros((1, 4, 8, 9))}, "must be equal"),
-        ({"sigmas": np.array([1, 2, 0], np.float32)}, "decrease"),
+        ({"sigmas": np.array([1, 0, 2], np.float32)}, "sigma 1 of 3 is 0.0"),
+        ({"sigmas": np.array([1, np.nan, 0], np.float32)}, "sigma 1 of 3 is nan"),
         ({"sampler": "eulr"}, "unknown sampler"),
         ({"cfg": math.nan}, "cfg"),
         ({"seed": 2**64}, "seed"),

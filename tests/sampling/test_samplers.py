@@ -8,7 +8,6 @@ from hypothesis import strategies as st
 
 from onnxflow.errors import InputError
 from onnxflow.sampling import (
-    SAMPLER_NAMES,
     SAMPLERS,
     Array,
     CfgDenoiser,
@@ -24,7 +23,8 @@ from onnxflow.sampling import (
     slice_sigmas,
 )
 
-TOLERANCE = 2e-6
+TOLERANCE = {"dpm_adaptive": 1e-5}
+USUAL_TOLERANCE = 2e-6  # of the largest absolute value
 SD, FLOW = discrete_sampling(), flow_sampling(3.0)
 
 
@@ -76,14 +76,14 @@ def test_every_golden_run_matches(
         errors = [relative_error(final, arrays[f"{key}__final"])]
         if f"{key}__x" in arrays:
             errors.append(relative_error(np.concatenate([x for _, _, x in seen]), arrays[f"{key}__x"]))
-        assert max(errors) <= TOLERANCE, (key, errors)
+        assert max(errors) <= TOLERANCE.get(case["sampler"], USUAL_TOLERANCE), (key, errors)
         assert [k for k, _, _ in seen] == case["callback_indices"], key
         assert {n for _, n, _ in seen} == {len(sigmas) - 1}, key
         assert len(network.calls) == case["n_model_calls"], key
         worst[case["sampler"]] = max(worst[case["sampler"]], max(errors))
     print("worst error relative to the largest value:", {name: f"{error:.1e}" for name, error in worst.items()})
     assert {case["sampler"] for case in cases} == set(SAMPLERS)
-    assert len(cases) == 36
+    assert len(cases) == 154
 
 
 def test_step_noise_follows_todays_rule_by_default(
@@ -103,8 +103,8 @@ def test_step_noise_follows_todays_rule_by_default(
             sampler=name,
             seed=42,
         )
-        assert relative_error(final, golden("samplers").arrays[f"seedplus1_{name}_karras__final"]) <= TOLERANCE
-    assert samplers == ["euler_ancestral", "lcm"]
+        assert relative_error(final, golden("samplers").arrays[f"seedplus1_{name}_karras__final"]) <= USUAL_TOLERANCE
+    assert len(samplers) == 14
 
 
 class Constant:
@@ -116,6 +116,10 @@ class Constant:
 
     def __call__(self, x: Array, sigma: np.float32) -> Array:
         return self.value
+
+    def with_uncond(self, x: Array, sigma: np.float32) -> tuple[Array, Array]:
+        denoised = self(x, sigma)
+        return denoised, denoised
 
 
 @given(
@@ -139,8 +143,17 @@ def test_a_denoiser_that_knows_the_answer_is_followed_to_it(
         seed=seed,
         latent_scale=1.0,
     )
-    assert np.allclose(final, answer, atol=2e-5)
     assert final.dtype == np.float32
+    if sampler.startswith("uni_pc") and steps == 1:
+        return  # it has no step of order 0: what comes back is the noise, in ComfyUI too
+    assert np.abs(final - answer).max() <= 2e-5 + 6 * left_over(sampler, sigmas)
+
+
+def left_over(sampler: str, sigmas: Array) -> float:
+    """The level of the noise that a sampler leaves at the end."""
+    if sampler in ("dpm_fast", "dpm_adaptive"):
+        return float(sigmas[-2])
+    return SAMPLERS[sampler].ends_at
 
 
 @pytest.mark.parametrize("name", sorted(SAMPLERS))
@@ -166,8 +179,7 @@ def test_a_sampler_is_pure_and_survives_a_level_that_is_visited_twice(name: str,
 
 
 def test_the_names_are_comfyuis(golden: Callable[[str], Any]) -> None:
-    assert list(SAMPLER_NAMES) == golden("sigmas").facts["samplers"]
-    assert set(SAMPLERS) <= set(SAMPLER_NAMES)
+    assert list(SAMPLERS) == golden("sigmas").facts["samplers"]
 
 
 def test_an_unknown_sampler_is_named_with_its_neighbours_and_the_list() -> None:
@@ -175,11 +187,3 @@ def test_an_unknown_sampler_is_named_with_its_neighbours_and_the_list() -> None:
         find_sampler("eulr")
     assert "did you mean 'euler'" in caught.value.hint
     assert "dpmpp_2m" in caught.value.hint
-
-
-def test_a_sampler_of_comfyui_that_is_missing_here_says_so() -> None:
-    missing = sorted(set(SAMPLER_NAMES) - set(SAMPLERS))
-    for name in missing:
-        with pytest.raises(InputError, match="not available yet") as caught:
-            find_sampler(name)
-        assert "available: euler" in caught.value.hint
