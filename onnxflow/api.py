@@ -84,7 +84,15 @@ def run(
     try:
         return interruptible(
             lambda: run_workflow(
-                loaded, catalog, disk, sessions, listeners=listeners, cancel=cancel, metadata=metadata, placing=placing, seed_rule=seed_rule
+                loaded,
+                catalog,
+                disk,
+                sessions,
+                listeners=listeners,
+                cancel=cancel,
+                metadata=metadata,
+                placing=placing,
+                seed_rule=seed_rule,
             ),
             cancel,
         )

@@ -56,8 +56,8 @@ def run(
         str,
         typer.Option(
             metavar="[next|same]",
-            help="Which seed the noise of a sampler's steps is drawn from: the next one, as in ComfyUI since the end of "
-            "2025, or the same as the start's, for pictures made before.",
+            help="Which seed the noise of a sampler's steps is drawn from: the next one, as in ComfyUI since the end "
+            "of 2025, or the same as the start's, for pictures made before.",
         ),
     ] = "next",
     preview: Annotated[

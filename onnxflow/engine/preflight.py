@@ -24,7 +24,9 @@ from onnxflow.values import handle_of
 
 def _handed_on(step: Step, origins: Mapping[str, int]) -> Iterator[tuple[int, int]]:
     """The places of the models, and of what carries one, that a step gives, with where they came from."""
-    came = {kind_of(i.type): origins[i.name] for i in step.call.spec.inputs if i.type in COMPONENTS and i.name in origins}
+    came = {
+        kind_of(i.type): origins[i.name] for i in step.call.spec.inputs if i.type in COMPONENTS and i.name in origins
+    }
     for place, output in enumerate(step.call.spec.outputs, step.first):
         if output.type in COMPONENTS and kind_of(output.type) in came:
             yield place, came[kind_of(output.type)]

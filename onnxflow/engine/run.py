@@ -53,9 +53,9 @@ def run_workflow(
     Each value is dropped after its last reader and each session closed with the last handle to it. With a ``cache``,
     results known from earlier runs are used and new ones kept, but for those of the ``volatile`` nodes: the caller says
     that it will run these again with other values, and the sessions they need stay open for it. ``placing`` says what
-    runs where; without it, all on the CPU. ``seed_rule`` says which seed the noise of a sampler's steps comes from. WorkflowError before anything is loaded when the workflow is not valid,
-    UsageError and ProviderError then for a device that there is not or that does not work; other errors name the node.
-    Cancelled when ``cancel`` is thrown.
+    runs where; without it, all on the CPU. ``seed_rule`` says which seed the noise of a sampler's steps comes from.
+    WorkflowError before anything is loaded when the workflow is not valid, UsageError and ProviderError then for a
+    device that there is not or that does not work; other errors name the node. Cancelled when ``cancel`` is thrown.
     """
     cancel = cancel or CancelToken()
     started = time.perf_counter()

@@ -109,7 +109,8 @@ def disable_noise() -> Noise:
 
 @node("AddNoise", category="_for_testing/custom_sampling/noise", display_name="AddNoise", runs=())
 def add_noise(model: Model, noise: Noise, sigmas: Sigmas, latent_image: Latent) -> Latent:
-    """The latent with as much noise as lies between the first and the last of ``sigmas``; numbers that overflow become 0."""
+    """The latent with as much noise as lies between the first and the last of ``sigmas``; numbers that overflow become
+    0."""
     levels = sigmas.values
     if not len(levels):
         return latent_image

@@ -73,9 +73,7 @@ def sampler_dpmpp_2s_ancestral(eta: Share = 1.0, s_noise: Share = 1.0) -> Sample
 
 
 @node("SamplerDPMPP_SDE", category=_CATEGORY, display_name="SamplerDPMPP_SDE")
-def sampler_dpmpp_sde(
-    *, eta: Share = 1.0, s_noise: Share = 1.0, r: Share = 0.5, noise_device: NoiseDevice
-) -> Sampler:
+def sampler_dpmpp_sde(*, eta: Share = 1.0, s_noise: Share = 1.0, r: Share = 0.5, noise_device: NoiseDevice) -> Sampler:
     """dpmpp_sde; ``r`` is where a step is parted. The noise is the CPU's on every device."""
     if r == 0:
         raise InputError("r is 0: a step cannot be parted at its start", hint="use a value above 0; 0.5 is usual")

@@ -19,12 +19,13 @@ from onnxflow.sampling.combine import Combine, rescaled_cfg
 from onnxflow.sampling.denoiser import NetworkDenoiser
 from onnxflow.sampling.guidance import CfgDenoiser, DualCfgDenoiser
 from onnxflow.sampling.model_sampling import ModelSampling, discrete_sampling, flow_sampling
-from onnxflow.sampling.noise import SeededNoise, SeedRule, TorchGenerator, check_seed, next_seed, prepare_noise
+from onnxflow.sampling.noise import SeededNoise, TorchGenerator, check_seed, next_seed, prepare_noise
 from onnxflow.sampling.protocols import Array, Denoiser, ModelCall, NoiseSource, OnStep
 from onnxflow.sampling.sample import SD_LATENT_SCALE, sample, sample_denoiser
 from onnxflow.sampling.samplers import SAMPLERS, Sampler, find_sampler
 from onnxflow.sampling.schedules import SCHEDULES, calculate_sigmas, check_sigmas, ksampler_sigmas, slice_sigmas
 from onnxflow.sampling.terms import Term, terms
+from onnxflow.values import SeedRule
 
 __all__ = [
     "SAMPLERS",

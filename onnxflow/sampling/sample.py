@@ -7,16 +7,17 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from onnxflow.errors import InputError
+from onnxflow.sampling.brownian import BrownianNoise
 from onnxflow.sampling.denoiser import MaskedDenoiser, NetworkDenoiser
 from onnxflow.sampling.guidance import CfgDenoiser, terms
 from onnxflow.sampling.mask import latent_mask
 from onnxflow.sampling.model_sampling import ModelSampling
-from onnxflow.sampling.brownian import BrownianNoise
-from onnxflow.sampling.noise import SeededNoise, SeedRule, TorchGenerator, next_seed
+from onnxflow.sampling.noise import SeededNoise, TorchGenerator, next_seed
 from onnxflow.sampling.protocols import Array, Denoiser, ModelCall, NoiseSource, OnStep
 from onnxflow.sampling.samplers import Sampler, find_sampler
 from onnxflow.sampling.schedules import check_sigmas
 from onnxflow.sampling.told import Tell
+from onnxflow.values import SeedRule
 
 if TYPE_CHECKING:
     from onnxflow.values import Conditioning
@@ -88,8 +89,8 @@ def sample_denoiser(
     ``latent`` and the result are in the VAE's space, 1 / ``latent_scale`` of the model's. ``noise`` of the same shape
     is unit noise, None for none (add_noise disabled). ``noise_mask`` [n,h,w] is 1 where the latent is made anew. Step
     noise is drawn from ``seed`` by ``seed_rule``; that of the Brownian samplers is of the seed itself. One sigma alone
-    is no step: the latent with noise of that level; without any, ``latent`` is returned as it is. Sigmas may rise (to put
-    noise on a latent by the network), which not every sampler can follow.
+    is no step: the latent with noise of that level; without any, ``latent`` is returned as it is. Sigmas may rise (to
+    put noise on a latent by the network), which not every sampler can follow.
     InputError for an unknown sampler, sigmas that no network knows, values that are not finite or shapes that differ.
     """
     chosen = find_sampler(sampler) if isinstance(sampler, str) else sampler

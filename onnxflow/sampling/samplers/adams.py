@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 
 from onnxflow.sampling.protocols import Array, Denoiser, NoiseSource, OnStep
@@ -39,8 +41,8 @@ def lms(denoiser: Denoiser, x: Array, sigmas: Array, *, noise: NoiseSource, on_s
 
 
 def _integrals(levels: list[float], start: float, end: float) -> list[float]:
-    """The integral from ``start`` to ``end`` of each Lagrange polynomial on ``levels``, by a quadrature that is exact for
-    polynomials."""
+    """The integral from ``start`` to ``end`` of each Lagrange polynomial on ``levels``, by a quadrature that is exact
+    for polynomials."""
     nodes, weights = np.polynomial.legendre.leggauss(len(levels) // 2 + 1)
     half = (end - start) / 2
     places = start + half * (nodes + 1)
@@ -88,15 +90,15 @@ def ipndm_v(denoiser: Denoiser, x: Array, sigmas: Array, *, noise: NoiseSource, 
             history.pop(0)
         history = [(sigma, derivative(x, sigma, denoised)), *history[:3]]
         levels = [float(sigma_next), *(float(level) for level, _ in history)]
-        lengths = [after - before for after, before in zip(levels, levels[1:], strict=False)]
+        lengths = [after - before for after, before in pairwise(levels)]
         x = x + (sigma_next - sigma) * _sum(_unequal_steps(lengths), [d for _, d in history])
     return x
 
 
 def _unequal_steps(h: list[float]) -> _Weights:
-    """The weights for steps of lengths ``h``, the one to be made first, each as a correction of the order below: the
-    second order is exact, the higher ones are those of the published method, whose corrections differ from the exact
-    integrals where steps are unequal."""
+    """The weights for steps of lengths ``h``, the one to be made first, each as a correction of the order below. The
+    second order is that of Adams and Bashforth; the third is where steps are equal; those of the fourth do not even sum
+    to 1 where they are not. Pictures of this sampler are made by these weights, so they stay."""
     if len(h) == 1:
         return (1.0,)
     r = h[0] / h[1]

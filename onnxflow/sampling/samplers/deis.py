@@ -21,9 +21,9 @@ _BETA_MIN = math.log(_HIGH**2 + 1) - 0.5 * _BETA_D
 
 
 def deis(denoiser: Denoiser, x: Array, sigmas: Array, *, noise: NoiseSource, on_step: OnStep) -> Array:
-    """tAB-DEIS of the third order (Zhang & Chen 2023, eq. 15): the polynomial in time through the last three derivatives,
-    integrated with the process's own weight. The step to level 0 is Euler's. ``on_step`` hears the x that the run
-    began with."""
+    """tAB-DEIS of the third order (Zhang & Chen 2023, eq. 15): the polynomial in time through the last three
+    derivatives, integrated with the process's own weight. The step to level 0 is Euler's. ``on_step`` hears the x that
+    the run began with."""
     steps = len(sigmas) - 1
     begun = x
     history: list[tuple[np.float32, Array]] = []
@@ -45,8 +45,8 @@ def deis(denoiser: Denoiser, x: Array, sigmas: Array, *, noise: NoiseSource, on_
 
 
 def _weights(levels: list[np.float32], level_next: np.float32) -> list[np.float32]:
-    """The integral over time of each Lagrange polynomial on the times of ``levels``, times the weight, from the first of
-    them to ``level_next``: a sum over 10,000 points, both ends included."""
+    """The integral over time of each Lagrange polynomial on the times of ``levels``, times the weight, from the first
+    of them to ``level_next``: a sum over 10,000 points, both ends included."""
     times = _time(np.array([*levels, level_next], np.float32))
     known, start, end = times[:-1].astype(np.float64), float(times[0]), float(times[-1])
     places = np.linspace(start, end, _POINTS)

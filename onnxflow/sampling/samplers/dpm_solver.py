@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+
 import numpy as np
 
 from onnxflow.errors import InputError
@@ -71,6 +72,13 @@ def dpm_adaptive(
     tried = rejected = 0
     while time < end - _TOLERANCE_OF_THE_END if forward else time > end + _TOLERANCE_OF_THE_END:
         ahead = np.float32(time + np.float32(length.h))
+        if ahead == time or rejected == _MOST_REJECTED:
+            raise InputError(
+                f"the adaptive sampler accepts no step at sigma {exp(-time):.4g}: h_init {h_init:g}, rtol {rtol:g},"
+                f" atol {atol:g}, accept_safety {accept_safety:g}",
+                where=_WHERE,
+                hint="the usual values are h_init 0.05, rtol 0.05, atol 0.0078 and accept_safety 0.81",
+            )
         target = min(end, ahead) if forward else max(end, ahead)
         down, up = target, ZERO
         if eta:
@@ -90,13 +98,6 @@ def dpm_adaptive(
             rejected = 0
         else:
             rejected += 1
-            if rejected == _MOST_REJECTED or not math.isfinite(error) or time + np.float32(length.h) == time:
-                raise InputError(
-                    f"the adaptive sampler accepts no step at sigma {exp(-time):.4g}: rtol {rtol:g}, atol {atol:g},"
-                    f" accept_safety {accept_safety:g}",
-                    where=_WHERE,
-                    hint="the usual values are rtol 0.05, atol 0.0078 and accept_safety 0.81",
-                )
         on_step(tried, steps, x, step.denoised)
         tried += 1
     return x
@@ -119,12 +120,13 @@ class _Step:
         h = target - self._time
         level = exp(-target)
         whole = expm1(h)
-        euler = self._x - level * whole * self._eps
+        euler: Array = self._x - level * whole * self._eps
         if order == 1:
             return euler
         if order == 2:
             r = first if first is not None else np.float32(0.5)
-            return euler - level / (TWO * r) * whole * (self._eps_at(r, h) - self._eps)
+            second: Array = euler - level / (TWO * r) * whole * (self._eps_at(r, h) - self._eps)
+            return second
         one = self._eps_at(_THIRD, h)
         level_2 = exp(-(self._time + _TWO_THIRDS * h))
         reach = expm1(_TWO_THIRDS * h)
@@ -134,7 +136,8 @@ class _Step:
             - level_2 * (_TWO_THIRDS / _THIRD) * (reach / (_TWO_THIRDS * h) - ONE) * (one - self._eps)
         )
         two = derivative(x_2, level_2, self._denoiser(x_2, level_2))
-        return euler - level / _TWO_THIRDS * (whole / h - ONE) * (two - self._eps)
+        third: Array = euler - level / _TWO_THIRDS * (whole / h - ONE) * (two - self._eps)
+        return third
 
     def _eps_at(self, r: np.float32, h: np.float32) -> Array:
         """The noise prediction a share ``r`` of the way, after an Euler step; kept for the other order."""
@@ -155,13 +158,17 @@ class _Length:
         self._inverse: list[float] = []
 
     def accepts(self, error: float) -> bool:
-        """Whether a step with this error is good enough; the next one's length is set."""
+        """Whether a step with this error is good enough; the next one's length is set. No step is where the error is no
+        number: it was too long, or is compared with nothing."""
+        if not math.isfinite(error):
+            self.h *= 0.5
+            return False
         inverse = 1.0 / (error + 1e-8)
         if not self._inverse:
             self._inverse = [inverse] * 3
         self._inverse[0] = inverse
-        factor = math.prod(value**power for value, power in zip(self._inverse, self._powers, strict=True))
-        factor = 1.0 + math.atan(factor - 1.0)
+        total = sum(power * math.log(value) for value, power in zip(self._inverse, self._powers, strict=True))
+        factor = 1.0 + math.atan(math.exp(min(total, 700.0)) - 1.0)
         accepted = factor >= self._accept
         if accepted:
             self._inverse[2], self._inverse[1] = self._inverse[1], self._inverse[0]
@@ -174,7 +181,7 @@ def _deviation(difference: Array, margin: Array) -> float:
     if not margin.all():
         return math.inf
     ratio = difference / margin
-    return float(np.linalg.norm(ratio.ravel())) / ratio.size**0.5
+    return float(np.linalg.norm(ratio.ravel())) / math.sqrt(ratio.size)
 
 
 def _ends(sigmas: Array) -> tuple[np.float32, np.float32]:

@@ -1,4 +1,5 @@
-"""DPM-Solver++: Lu et al. (2022), arXiv:2211.01095, with alpha = 1 and lambda = -log sigma where nothing else is said."""
+"""DPM-Solver++: Lu et al. (2022), arXiv:2211.01095, with alpha = 1 and lambda = -log sigma where nothing else is
+said."""
 
 from __future__ import annotations
 

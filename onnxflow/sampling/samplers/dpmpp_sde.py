@@ -10,6 +10,7 @@ from onnxflow.sampling.samplers.step import (
     HALF,
     ONE,
     TWO,
+    LogSnr,
     ancestral_levels,
     exp,
     expm1,
@@ -46,27 +47,27 @@ def dpmpp_sde(
             continue
         start, end = snr.of(sigma), snr.of(sigma_next)
         middle = start + np.float32(r) * (end - start)
-        sigma_middle = snr.sigma(middle)
-        alpha = snr.alpha(sigma)
-
-        def step(
-            target: np.float32,
-            level: np.float32,
-            prediction: Array,
-            x: Array = x,
-            sigma: np.float32 = sigma,
-            start: np.float32 = start,
-            alpha: np.float32 = alpha,
-        ) -> Array:
-            down, up = ancestral_levels(exp(-start), exp(-target), eta)
-            h = -log(down) - start
-            alpha_next = snr.alpha(level)
-            moved = (alpha_next / alpha) * exp(-h) * x - alpha_next * expm1(-h) * prediction
-            return moved + alpha_next * noise(sigma, level) * np.float32(s_noise) * up if noisy else moved
-
-        denoised_2 = denoiser(step(middle, sigma_middle, denoised), sigma_middle)
-        x = step(end, sigma_next, (ONE - share) * denoised + share * denoised_2)
+        level = snr.sigma(middle)
+        x_2, up = _half(snr, x, denoised, sigma, level, middle, eta)
+        if noisy:
+            x_2 = x_2 + up * np.float32(s_noise) * noise(sigma, level)
+        denoised_2 = denoiser(x_2, level)
+        x, up = _half(snr, x, (ONE - share) * denoised + share * denoised_2, sigma, sigma_next, end, eta)
+        if noisy:
+            x = x + up * np.float32(s_noise) * noise(sigma, sigma_next)
     return x
+
+
+def _half(
+    snr: LogSnr, x: Array, denoised: Array, sigma: np.float32, level: np.float32, target: np.float32, eta: float
+) -> tuple[Array, np.float32]:
+    """``x`` at ``sigma`` brought to ``level``, whose lambda is ``target``, and the deviation of the noise to add there."""
+    start = snr.of(sigma)
+    down, up = ancestral_levels(exp(-start), exp(-target), eta)
+    h = -log(down) - start
+    alpha_next = snr.alpha(level)
+    moved: Array = (alpha_next / snr.alpha(sigma)) * exp(-h) * x - alpha_next * expm1(-h) * denoised
+    return moved, alpha_next * up
 
 
 def dpmpp_2m_sde(
@@ -98,7 +99,7 @@ def dpmpp_2m_sde(
             continue
         h_eta = h * np.float32(eta + 1)
         alpha = snr.alpha(sigma_next)
-        reach = -expm1(-h_eta)
+        reach: np.float32 = -expm1(-h_eta)
         x = sigma_next / sigma * exp(-h * np.float32(eta)) * x + alpha * reach * denoised
         if previous is not None:
             slope = (ONE / (previous[0] / h)) * (denoised - previous[1])
@@ -123,8 +124,8 @@ def dpmpp_3m_sde(
     eta: float = 1.0,
     s_noise: float = 1.0,
 ) -> Array:
-    """The third-order multistep method of the same kind, with divided differences of three predictions: Lu et al. (2022),
-    appendix A, and Hochbruck & Ostermann (2010), eq. 2.10, for the phi functions."""
+    """The third-order multistep method of the same kind, with divided differences of three predictions: Lu et al.
+    (2022), appendix A, and Hochbruck & Ostermann (2010), eq. 2.10, for the phi functions."""
     steps = len(sigmas) - 1
     snr = log_snr(denoiser.model_sampling)
     sigmas = off_pure_noise(sigmas, denoiser.model_sampling)

@@ -25,7 +25,8 @@ def extended(level: _Float64) -> _Float64:
 
 
 def reverse_time(eta: float) -> NoiseScaler:
-    """phi of the reverse-time equation with noise scaled by ``eta``: lambda^(eta + 1); at 0 the deterministic equation."""
+    """phi of the reverse-time equation with noise scaled by ``eta``: lambda^(eta + 1); at 0 the deterministic
+    equation."""
     return lambda level: level ** (eta + 1.0)
 
 
@@ -40,8 +41,8 @@ def er_sde(
     noise_scaler: NoiseScaler = extended,
     max_stage: int = 3,
 ) -> Array:
-    """ER-SDE-Solver-3: Cui et al. (2023), algorithm 3 (algorithms 1 and 2 with a lower ``max_stage``). The integrals are
-    sums over 200 points."""
+    """ER-SDE-Solver-3: Cui et al. (2023), algorithm 3 (algorithms 1 and 2 with a lower ``max_stage``). The integrals
+    are sums over 200 points."""
     steps = len(sigmas) - 1
     snr = log_snr(denoiser.model_sampling)
     sigmas = off_pure_noise(sigmas, denoiser.model_sampling)
@@ -64,7 +65,7 @@ def er_sde(
         if history and max_stage >= 2:
             dt = level_next - level
             width = -float(dt) / _POINTS
-            places = float(level_next) + np.arange(_POINTS) * width
+            places: _Float64 = float(level_next) + np.arange(_POINTS) * width
             scaled = noise_scaler(places)
             integral = np.float32((1.0 / scaled).sum() * width)
             slope = (denoised - history[0][1]) / (level - history[0][0])

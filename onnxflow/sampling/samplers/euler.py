@@ -96,8 +96,8 @@ def euler_cfg_pp(denoiser: Denoiser, x: Array, sigmas: Array, *, noise: NoiseSou
 def euler_cfg_pp_alternative(
     denoiser: Denoiser, x: Array, sigmas: Array, *, noise: NoiseSource, on_step: OnStep
 ) -> Array:
-    """Another reading of CFG++: Euler's step, whose derivative is taken at x moved from the guided prediction to that of
-    the negative conditions."""
+    """Another reading of CFG++: Euler's step, whose derivative is taken at x moved from the guided prediction to that
+    of the negative conditions."""
     steps = len(sigmas) - 1
     for k in range(steps):
         sigma, sigma_next = sigmas[k], sigmas[k + 1]

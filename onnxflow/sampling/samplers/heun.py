@@ -27,8 +27,8 @@ def heun(denoiser: Denoiser, x: Array, sigmas: Array, *, noise: NoiseSource, on_
 
 
 def heunpp2(denoiser: Denoiser, x: Array, sigmas: Array, *, noise: NoiseSource, on_step: OnStep) -> Array:
-    """Heun++ (Xu et al. 2023, section 3): the derivatives at this and the next two levels, weighted by noise level; near
-    the end those at two, then Euler's step."""
+    """Heun++ (Xu et al. 2023, section 3): the derivatives at this and the next two levels, weighted by noise level;
+    near the end those at two, then Euler's step."""
     steps = len(sigmas) - 1
     last = sigmas[-1]
     for k in range(steps):

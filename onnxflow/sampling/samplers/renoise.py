@@ -53,8 +53,8 @@ def lcm_upscale(
 
 
 def ddpm(denoiser: Denoiser, x: Array, sigmas: Array, *, noise: NoiseSource, on_step: OnStep) -> Array:
-    """Ancestral sampling: Ho et al. (2020), algorithm 2, between the levels of ``sigmas``: alpha_bar = 1 / (sigma^2 + 1),
-    variance beta-tilde (their eq. 7)."""
+    """Ancestral sampling: Ho et al. (2020), algorithm 2, between the levels of ``sigmas``: alpha_bar = 1 / (sigma^2 +
+    1), variance beta-tilde (their eq. 7)."""
     steps = len(sigmas) - 1
     for k in range(steps):
         sigma, sigma_next = sigmas[k], sigmas[k + 1]

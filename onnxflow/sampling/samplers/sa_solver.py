@@ -37,9 +37,10 @@ def sa_solver(
     use_pece: bool = False,
     simple_order_2: bool = False,
 ) -> Array:
-    """Xue et al. (2023), algorithm 1: a predictor of ``predictor_order`` and a corrector of ``corrector_order`` that uses
-    the predictor's noise again. With ``use_pece`` what is corrected is evaluated once more. ``tau`` is 1 from a fifth to
-    four fifths of the sampling by default; ``simple_order_2`` takes the coefficients of the paper's appendix D."""
+    """Xue et al. (2023), algorithm 1: a predictor of ``predictor_order`` and a corrector of ``corrector_order`` that
+    uses the predictor's noise again. With ``use_pece`` what is corrected is evaluated once more. ``tau`` is 1 from a
+    fifth to four fifths of the sampling by default; ``simple_order_2`` takes the coefficients of the paper's appendix
+    D."""
     steps = len(sigmas) - 1
     if steps < 1:
         return x

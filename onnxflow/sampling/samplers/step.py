@@ -68,9 +68,9 @@ def ancestral_levels(sigma: np.float32, sigma_next: np.float32, eta: float) -> t
 
 @dataclass(frozen=True, slots=True)
 class FlowAncestral:
-    """An ancestral step of rectified flow (Liu et al. 2022), x = sigma noise + (1 - sigma) latent: a share ``eta`` of the
-    step is overshot to ``down``, then the latent is scaled by ``scale`` and noise of deviation ``up`` added, so that both
-    shares are those of the next level."""
+    """An ancestral step of rectified flow (Liu et al. 2022), x = sigma noise + (1 - sigma) latent: a share ``eta`` of
+    the step is overshot to ``down``, then the latent is scaled by ``scale`` and noise of deviation ``up`` added, so
+    that both shares are those of the next level."""
 
     down: np.float32
     scale: np.float32
@@ -120,8 +120,8 @@ def log_snr(model_sampling: ModelSampling) -> LogSnr:
 
 
 def off_pure_noise(sigmas: Array, model_sampling: ModelSampling) -> Array:
-    """``sigmas``, of rectified flow with the first one moved a ten-thousandth of the way off pure noise, where lambda is
-    infinite."""
+    """``sigmas``, of rectified flow with the first one moved a ten-thousandth of the way off pure noise, where lambda
+    is infinite."""
     if not model_sampling.prediction.is_flow or len(sigmas) < 2 or sigmas[0] < 1:
         return sigmas
     moved = sigmas.copy()

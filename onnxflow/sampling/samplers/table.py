@@ -36,8 +36,8 @@ from onnxflow.sampling.samplers.seeds import seeds_2, seeds_3
 from onnxflow.sampling.samplers.uni_pc import CLEAN, uni_pc, uni_pc_bh2
 
 StepNoise = Literal["stream", "brownian", "continued"]
-"""Where a sampler's noise comes from: ``stream`` one draw after the other by the seed rule, ``brownian`` a Brownian path
-over the noise levels, ``continued`` the draws that follow the starting noise."""
+"""Where a sampler's noise comes from: ``stream`` one draw after the other by the seed rule, ``brownian`` a Brownian
+path over the noise levels, ``continued`` the draws that follow the starting noise."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,6 +6,7 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from onnxflow.sampling.protocols import Array, Denoiser, NoiseSource, OnStep
 from onnxflow.sampling.samplers.step import HALF, ONE, TWO, exp, log
@@ -20,8 +21,8 @@ _ORDER = 3
 class _Point:
     """A level in a variance-preserving process, x = alpha latent + std noise, with lambda = log(alpha / std).
 
-    In float32, as the reference has it: near level 0 the rounding of 1 - alpha^2 moves the level by a few per mille, and
-    the result with it.
+    In float32, as the reference has it: near level 0 the rounding of 1 - alpha^2 moves the level by a few per mille,
+    and the result with it.
     """
 
     sigma: np.float32
@@ -37,8 +38,8 @@ def _point(sigma: np.float32) -> _Point:
 
 
 def uni_pc(denoiser: Denoiser, x: Array, sigmas: Array, *, noise: NoiseSource, on_step: OnStep) -> Array:
-    """UniPC of the third order with B(h) = h: Zhao et al. (2023), algorithms 5 and 6. ``on_step`` hears of a step when it
-    is done, with x in the variance-preserving scale."""
+    """UniPC of the third order with B(h) = h: Zhao et al. (2023), algorithms 5 and 6. ``on_step`` hears of a step when
+    it is done, with x in the variance-preserving scale."""
     return _uni_pc(denoiser, x, sigmas, on_step, exponential=False)
 
 
@@ -59,7 +60,8 @@ def _uni_pc(denoiser: Denoiser, x: Array, sigmas: Array, on_step: OnStep, *, exp
     def predicted(x: Array, point: _Point) -> Array:
         scaled = x * np.sqrt(point.sigma * point.sigma + ONE)
         eps = (scaled - denoiser(scaled, point.sigma)) / point.sigma
-        return (x - point.std * eps) / point.alpha
+        clean: Array = (x - point.std * eps) / point.alpha
+        return clean
 
     for k in range(steps):
         targets = [k] if k < steps - 1 or k == 0 else [k, k + 1]
@@ -84,8 +86,8 @@ def _uni_pc(denoiser: Denoiser, x: Array, sigmas: Array, on_step: OnStep, *, exp
 
 
 class _Coefficients:
-    """One step from the latest prediction to ``point``: Zhao et al. (2023), section 3.1 and theorem 3.1, with h negative
-    for data prediction."""
+    """One step from the latest prediction to ``point``: Zhao et al. (2023), section 3.1 and theorem 3.1, with h
+    negative for data prediction."""
 
     def __init__(self, point: _Point, history: list[tuple[_Point, Array]], order: int, *, exponential: bool) -> None:
         (start, self._model), earlier = history[-1], history[-order:-1][::-1]
@@ -128,7 +130,7 @@ class _Coefficients:
         total = self._sum(weights[:-1]) + last if self._differences else last
         return base - np.float32(self._alpha * self._b) * total
 
-    def _sum(self, weights: np.ndarray) -> Array:  # type: ignore[type-arg]
+    def _sum(self, weights: NDArray[np.float64]) -> Array:
         total = np.float32(weights[0]) * self._differences[0]
         for weight, difference in zip(weights[1:], self._differences[1:], strict=True):
             total += np.float32(weight) * difference
