@@ -40,7 +40,7 @@ def row(name: str, work: Callable[[], object], parts: int = 1) -> None:
         work()
         wall.append((time.perf_counter() - started) / parts * 1e3)
         cpu.append((time.process_time() - started_cpu) / parts * 1e3)
-    print(f"{name:<28} {statistics.median(wall):8.3f} ms wall {statistics.median(cpu):8.3f} ms CPU")
+    print(f"{name:<40} {statistics.median(wall):8.3f} ms wall {statistics.median(cpu):8.3f} ms CPU")
 
 
 def brownian_run(sigmas: Array) -> None:
