@@ -44,7 +44,6 @@ class Input:
     options: Mapping[str, Any] = field(default_factory=dict)
     accepts: Callable[[Disk, str], bool] | None = None
     explain: Callable[[Disk, str], str] | None = None
-    refuse: Callable[[str], str | None] | None = None
 
     def allowed(self, disk: Disk) -> tuple[str, ...] | None:
         """The choices at this moment, or None when any value of the type will do."""
@@ -217,7 +216,6 @@ def _input(node_name: str, parameter: inspect.Parameter, declared: Any) -> Input
         options=MappingProxyType(declared.options()),
         accepts=declared.accepts if isinstance(declared, Combo) else None,
         explain=declared.explain if isinstance(declared, Combo) else None,
-        refuse=declared.refuse if isinstance(declared, Combo) else None,
     )
 
 

@@ -92,15 +92,13 @@ class Combo:
     """One of ``choices``, which may be read from the disk at the time of asking.
 
     ``accepts(disk, value)`` says whether a text that is not among them stands for one that is; ``explain(disk, value)``
-    what to do about a value that is not allowed; ``refuse(value)`` why one that is allowed cannot be used in this
-    version, or None.
+    what to do about a value that is not allowed.
     """
 
     choices: Choices
     image_upload: bool = False
     accepts: Callable[[Disk, str], bool] | None = None
     explain: Callable[[Disk, str], str] | None = None
-    refuse: Callable[[str], str | None] | None = None
 
     type = "COMBO"
 

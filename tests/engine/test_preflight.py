@@ -233,3 +233,48 @@ def test_what_is_in_the_cache_is_not_asked_about(tmp_path: Path) -> None:
     with pytest.raises(ProviderError, match="it was pulled out"):
         runs.run(graph, "unet=cuda:0", cache=cache)
     assert runs.executed == []
+
+
+def custom() -> dict[str, tuple[str, dict[str, Any]]]:
+    """The same picture from parts: the model comes to the sampler by way of a patch and inside a guider."""
+    graph = nodes()
+    del graph["k"]
+    return {
+        **graph,
+        "e": ("ModelSamplingDiscrete", {"model": ("m", 0), "sampling": "eps", "zsnr": False}),
+        "g": ("CFGGuider", {"model": ("e", 0), "positive": ("p", 0), "negative": ("p", 0), "cfg": 2.0}),
+        "b": ("BasicScheduler", {"model": ("m", 0), "scheduler": "normal", "steps": 2, "denoise": 1.0}),
+        "c": ("KSamplerSelect", {"sampler_name": "euler"}),
+        "r": ("RandomNoise", {"noise_seed": 1}),
+        "k": (
+            "SamplerCustomAdvanced",
+            {"noise": ("r", 0), "guider": ("g", 0), "sampler": ("c", 0), "sigmas": ("b", 0), "latent_image": ("l", 0)},
+        ),
+    }
+
+
+@pytest.mark.parametrize("place", ["k=cuda:0", "m=cuda:0", "g=cuda:0", "e=cuda:0", "unet=cuda:0"])
+def test_a_model_inside_a_guider_is_placed_and_asked_about_first(place: str, tmp_path: Path) -> None:
+    runs = Runs(tmp_path)
+    report = runs.run(custom(), place)
+    assert [use.device for use in report.sessions if use.component == "unet"] == ["cuda:0"]
+    refusing = Runs(tmp_path / "other", Loader({"unet cuda:0": ProviderError("took 3 of 9")}))
+    with pytest.raises(ProviderError, match="took 3 of 9") as caught:
+        refusing.run(custom(), place)
+    assert caught.value.node is not None and caught.value.node.id == "k"
+    assert set(refusing.executed) <= LOADERS, "nothing was computed"
+
+
+def test_the_session_of_a_model_inside_a_guider_is_closed_after_its_last_reader(tmp_path: Path) -> None:
+    runs = Runs(tmp_path)
+    runs.run(custom())
+    assert runs.loader.loaded == ["text_encoder", "unet", "vae_decoder"]
+    assert all(graph.closed for graph in runs.loader.graphs.values())
+
+
+def test_a_place_that_the_file_gives_a_model_goes_with_its_guider(tmp_path: Path) -> None:
+    graph = custom()
+    graph["o"] = ("OnnxPlaceModel", {"model": ("m", 0), "device": "cuda:0"})
+    graph["e"][1]["model"] = ("o", 0)
+    report = Runs(tmp_path).run(graph)
+    assert [use.device for use in report.sessions if use.component == "unet"] == ["cuda:0"]

@@ -33,13 +33,6 @@ def refusal(tmp_path: Path, **sampler: object) -> WorkflowError:
     return caught.value
 
 
-def test_a_sampler_that_comfyui_has_and_this_version_has_not(tmp_path: Path) -> None:
-    (problem,) = refusal(tmp_path, sampler_name="uni_pc").problems
-    assert problem.code == "value_not_available"
-    assert problem.message == "'uni_pc' exists in ComfyUI but not in this version yet"
-    assert "dpmpp_2m" in problem.hint
-
-
 def test_a_sampler_that_nobody_has(tmp_path: Path) -> None:
     (problem,) = refusal(tmp_path, sampler_name="eular").problems
     assert problem.code == "value_not_in_list"
