@@ -19,6 +19,7 @@ BUILTIN_MODULES = (
     "onnxflow.nodes.sampling",
     "onnxflow.nodes.vae",
     "onnxflow.nodes.image",
+    "onnxflow.nodes.image_scale",
     "onnxflow.nodes.latent_file",
     "onnxflow.nodes.placement",
 )
