@@ -22,6 +22,7 @@ BUILTIN_MODULES = (
     "onnxflow.nodes.samplers",
     "onnxflow.nodes.vae",
     "onnxflow.nodes.image",
+    "onnxflow.nodes.image_scale",
     "onnxflow.nodes.latent_file",
     "onnxflow.nodes.placement",
 )

@@ -1,0 +1,62 @@
+"""What an interpolation reads along one axis: which old places make a new one, and how much of each."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+Array = NDArray[np.float32]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Taps:
+    """The new place j is the sum over k of ``weights[k, j]`` times the old place ``places[k, j]``.
+
+    ``places`` int [taps, new], ``weights`` float32 or float64 [taps, new]; sums are made in the weights' type.
+    """
+
+    places: NDArray[np.intp]
+    weights: NDArray[Any]
+
+    def part(self, start: int, stop: int) -> Taps:
+        """The taps of the new places from ``start`` to before ``stop``."""
+        return Taps(self.places[:, start:stop], self.weights[:, start:stop])
+
+    def moved(self, offset: int) -> Taps:
+        """The same taps where the old places are numbered from ``offset``."""
+        return Taps(self.places - offset, self.weights)
+
+    def rows(self, values: NDArray[Any]) -> NDArray[Any]:
+        """``values`` [old, n] interpolated along the first axis: [new, n]."""
+        return self._sum(lambda places: values[places], self.weights[:, :, np.newaxis])
+
+    def columns(self, values: NDArray[Any]) -> NDArray[Any]:
+        """``values`` [n, old] interpolated along the second axis: [n, new]."""
+        values = np.ascontiguousarray(values)  # else every np.take would copy them first
+        return self._sum(lambda places: np.take(values, places, axis=1), self.weights)
+
+    def _sum(self, taken: Callable[[NDArray[np.intp]], NDArray[Any]], weights: NDArray[Any]) -> NDArray[Any]:
+        total: NDArray[Any] | None = None
+        for places, weight in zip(self.places, weights, strict=True):
+            term = taken(places).astype(weights.dtype, copy=False)
+            term *= weight  # in place, here and below: new memory costs more than the arithmetic
+            if total is None:
+                total = term
+            else:
+                total += term
+        assert total is not None
+        return total
+
+
+def centres(old: int, new: int) -> Array:
+    """Where the centres of ``new`` pixels lie between those of ``old``: float32 [new], 0 being the first old centre.
+
+    Pixel centres are at half coordinates: (j + 0.5) * old / new - 0.5. The ratio is rounded to float32 and the rest is
+    rounded once, as PyTorch's fused multiply-add does.
+    """
+    found: Array = ((np.arange(new) + 0.5) * float(np.float32(old / new)) - 0.5).astype(np.float32)
+    return found
