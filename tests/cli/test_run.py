@@ -240,6 +240,18 @@ def test_flags_that_make_no_sense(tmp_path: Path, arguments: list[str]) -> None:
     refused(onnxflow("run", quick(tmp_path), *arguments, cwd=tmp_path), 2)
 
 
+def test_the_seed_rule_changes_what_samplers_with_noise_draw(tmp_path: Path) -> None:
+    pictures = []
+    for rule in ("next", "same"):
+        path = quick(tmp_path, n5={"sampler_name": "euler_ancestral"})
+        done = onnxflow("run", path, "--seed-rule", rule, "--output-dir", tmp_path / rule, cwd=tmp_path)
+        assert done.returncode == 0, done.stderr
+        with Image.open(done.stdout.strip()) as picture:
+            pictures.append(np.asarray(picture))
+    assert (pictures[0] != pictures[1]).any()
+    refused(onnxflow("run", path, "--seed-rule", "nxt", cwd=tmp_path), 2, "--seed-rule 'nxt'", "did you mean 'next'")
+
+
 def test_a_file_that_is_not_there(tmp_path: Path) -> None:
     refused(onnxflow("run", "none.json", cwd=tmp_path), 2, "no such file", "none.json")
 
