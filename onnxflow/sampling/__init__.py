@@ -4,7 +4,10 @@
 
     noise.py            noise as PyTorch's CPU generator draws it        box_muller.py   its arithmetic
     model_sampling.py   what a network was trained for: its levels.py and its prediction.py
+    patches.py          what nodes change about it
     schedules.py        which noise levels a run visits                  beta.py         for one of them
+    ramps.py            schedules that know no model                     align_your_steps.py   fitted ones
+    sigmas.py           what is made of a schedule
     samplers.py         how a latent is walked down these levels
     denoiser.py         network -> denoiser, masks                       mask.py         masks at a latent's size
     guidance.py         conditions, classifier-free guidance, batching
