@@ -17,6 +17,7 @@ BUILTIN_MODULES = (
     "onnxflow.nodes.text",
     "onnxflow.nodes.latent",
     "onnxflow.nodes.sampling",
+    "onnxflow.nodes.model_sampling",
     "onnxflow.nodes.vae",
     "onnxflow.nodes.image",
     "onnxflow.nodes.latent_file",

@@ -8,9 +8,9 @@ from typing import Annotated
 import numpy as np
 
 from onnxflow.errors import InputError, ModelError, NumbersError
-from onnxflow.models.manifest import SamplingConstants
 from onnxflow.nodes.component import output_of
 from onnxflow.nodes.context import Context
+from onnxflow.nodes.model_sampling import model_sampling
 from onnxflow.nodes.spec import node
 from onnxflow.nodes.widgets import Combo, Float, Int
 from onnxflow.sampling import (
@@ -18,8 +18,6 @@ from onnxflow.sampling import (
     SAMPLERS,
     SCHEDULES,
     ModelCall,
-    ModelSampling,
-    discrete_sampling,
     ksampler_sigmas,
     prepare_noise,
     sample,
@@ -92,19 +90,6 @@ def ksampler_advanced(
     )
     add = add_noise == "enable"
     return _draw(ctx, model, latent_image, sigmas, sampler_name, cfg, positive, negative, noise_seed, add_noise=add)
-
-
-def model_sampling(model: Model) -> ModelSampling:
-    """The noise levels and the prediction of the model's network."""
-    constants: SamplingConstants = model.source.sampling
-    return discrete_sampling(
-        constants.prediction,
-        schedule=constants.schedule,
-        beta_start=constants.beta_start,
-        beta_end=constants.beta_end,
-        timesteps=constants.timesteps,
-        zero_snr=constants.zero_snr,
-    )
 
 
 def _draw(

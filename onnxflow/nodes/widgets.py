@@ -37,14 +37,14 @@ class Int:
         return found
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)  # equal ones would share one Annotated, and 0 is not 0.0 to a client
 class Float:
-    """A number between ``min`` and ``max``."""
+    """A number between ``min`` and ``max``; editors round it to ``round``, False for not at all."""
 
     min: float
     max: float
     step: float | None = None
-    round: float | None = None
+    round: float | bool | None = None
 
     type = "FLOAT"
 
