@@ -18,6 +18,8 @@ BUILTIN_MODULES = (
     "onnxflow.nodes.latent",
     "onnxflow.nodes.sampling",
     "onnxflow.nodes.model_sampling",
+    "onnxflow.nodes.schedulers",
+    "onnxflow.nodes.sigmas",
     "onnxflow.nodes.vae",
     "onnxflow.nodes.image",
     "onnxflow.nodes.latent_file",
