@@ -19,13 +19,13 @@ from onnxflow.sampling import (
     DualCfgDenoiser,
     ModelCall,
     NetworkDenoiser,
-    RescaledGuidance,
     Sampler,
     prepare_noise,
     rescaled_cfg,
     sample_denoiser,
     terms,
 )
+from onnxflow.sampling.patches import RescaledGuidance
 from onnxflow.sampling.told import Tell, told_of_sdxl
 from onnxflow.values import Array, Conditioning, Guider, Latent, Model
 

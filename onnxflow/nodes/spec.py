@@ -7,7 +7,8 @@
 
 A parameter's annotation is its input: ``Annotated[int, Int(...)]`` and its kin for values typed into the node, a class
 with a ``SOCKET`` name for links, ``Annotated[Any, Hidden("PROMPT")]`` for what the engine fills in. A first parameter
-called ``ctx`` receives the Context. Declaring registers nothing: a catalog collects what its modules define.
+called ``ctx`` receives the Context. What is returned is its outputs: such classes, or plain int, float, str and bool.
+Declaring registers nothing: a catalog collects what its modules define.
 Imports neither numpy nor onnxruntime, so that a workflow can be checked without them.
 """
 
@@ -30,6 +31,7 @@ MISSING: Final = inspect.Parameter.empty
 """Stands for "no default" and "no value given"."""
 
 _WIDGETS = (Int, Float, String, Boolean, Combo)
+_PLAIN: Final = {int: "INT", float: "FLOAT", str: "STRING", bool: "BOOLEAN"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +46,7 @@ class Input:
     options: Mapping[str, Any] = field(default_factory=dict)
     accepts: Callable[[Disk, str], bool] | None = None
     explain: Callable[[Disk, str], str] | None = None
+    refuse: Callable[[str], str | None] | None = None
 
     def allowed(self, disk: Disk) -> tuple[str, ...] | None:
         """The choices at this moment, or None when any value of the type will do."""
@@ -216,6 +219,7 @@ def _input(node_name: str, parameter: inspect.Parameter, declared: Any) -> Input
         options=MappingProxyType(declared.options()),
         accepts=declared.accepts if isinstance(declared, Combo) else None,
         explain=declared.explain if isinstance(declared, Combo) else None,
+        refuse=declared.refuse if isinstance(declared, Combo) else None,
     )
 
 
@@ -225,7 +229,7 @@ def _output_types(node_name: str, hint: Any, output_node: bool) -> tuple[str, ..
             raise TypeError(f"{node_name}: returns nothing and is no output node")
         return ()
     members = get_args(hint) if get_origin(hint) is tuple else (hint,)
-    types = [_declared(member) for member in members]
+    types = [_PLAIN.get(member) or _declared(member) for member in members]
     if not all(isinstance(t, str) for t in types):
         raise TypeError(f"{node_name}: the return annotation {hint!r} names something that is no socket")
     return tuple(types)

@@ -41,12 +41,12 @@ class Int:
 # typing, which remembers what is equal, and 0 and 0.0 are two things to a client.
 @dataclass(frozen=True, slots=True, eq=False)
 class Float:
-    """A number between ``min`` and ``max``."""
+    """A number between ``min`` and ``max``; editors round it to ``round``, False for not at all."""
 
     min: float
     max: float
     step: float | None = None
-    round: float | None = None
+    round: float | bool | None = None
 
     type = "FLOAT"
 
@@ -92,13 +92,15 @@ class Combo:
     """One of ``choices``, which may be read from the disk at the time of asking.
 
     ``accepts(disk, value)`` says whether a text that is not among them stands for one that is; ``explain(disk, value)``
-    what to do about a value that is not allowed.
+    what to do about a value that is not allowed; ``refuse(value)`` why one that is allowed cannot be used in this
+    version, or None.
     """
 
     choices: Choices
     image_upload: bool = False
     accepts: Callable[[Disk, str], bool] | None = None
     explain: Callable[[Disk, str], str] | None = None
+    refuse: Callable[[str], str | None] | None = None
 
     type = "COMBO"
 

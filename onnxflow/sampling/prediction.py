@@ -10,9 +10,14 @@ from typing import Protocol
 
 import numpy as np
 
+from onnxflow.sampling.levels import NoiseLevels
 from onnxflow.sampling.protocols import Array
 
-_ONE = np.float32(1)
+_ONE, _TEN = np.float32(1), np.float32(10)
+
+# The standard deviation of the data that EDM's and LCM's coefficients assume (Karras et al. 2022, appendix F.1).
+_DEVIATION = np.float32(0.5)
+_VARIANCE = _DEVIATION * _DEVIATION
 
 
 class Prediction(Protocol):
@@ -73,6 +78,70 @@ class VPrediction(EpsPrediction):
 
 
 @dataclass(frozen=True, slots=True)
+class EdmPrediction(EpsPrediction):
+    """The network predicts F: D = c_skip x + c_out F with sigma_data 0.5 (Karras et al. 2022, eq. 7, table 1)."""
+
+    def scale_input(self, x: Array, sigma: np.float32) -> Array:
+        scale: np.float32 = np.sqrt(sigma * sigma + _VARIANCE)
+        return x / scale
+
+    def denoised(self, output: Array, x: Array, sigma: np.float32) -> Array:
+        variance = sigma * sigma + _VARIANCE
+        deviation: np.float32 = np.sqrt(variance)
+        return x * _VARIANCE / variance + output * sigma * _DEVIATION / deviation
+
+
+@dataclass(frozen=True, slots=True)
+class CleanPrediction(EpsPrediction):
+    """The network predicts the clean latent itself (Salimans & Ho 2022, section 4): D = out."""
+
+    def denoised(self, output: Array, x: Array, sigma: np.float32) -> Array:
+        return output
+
+
+@dataclass(frozen=True, slots=True)
+class ImageToImagePrediction(CleanPrediction):
+    """The network predicts the clean latent from a latent that is not scaled: D = out, c_in = 1."""
+
+    def scale_input(self, x: Array, sigma: np.float32) -> Array:
+        return x
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class LcmPrediction(EpsPrediction):
+    """A consistency model of a network that predicts noise: Luo et al. (2023), Latent Consistency Models, eq. 9.
+
+    D = c_skip x + c_out (x - sigma eps) with the boundary coefficients of Song et al. (2023), appendix C, at ten times
+    the timestep, so that D is x at timestep 0.
+    """
+
+    levels: NoiseLevels
+
+    def denoised(self, output: Array, x: Array, sigma: np.float32) -> Array:
+        scaled = self.levels.timestep(sigma) * _TEN
+        variance = scaled * scaled + _VARIANCE
+        skip: np.float32 = _VARIANCE / variance
+        out: np.float32 = scaled / np.sqrt(variance)
+        return out * (x - output * sigma) + skip * x
+
+
+@dataclass(frozen=True, slots=True)
+class CosmosPrediction(EpsPrediction):
+    """Rectified flow on latents that grow with their noise: x = latent + sigma noise, divided by sigma + 1 for the
+    network, whose time is r = sigma / (sigma + 1). D = (1 - r) x - r u: NVIDIA (2025), Cosmos."""
+
+    def scale_input(self, x: Array, sigma: np.float32) -> Array:
+        return x * (_ONE - _share(sigma))
+
+    def denoised(self, output: Array, x: Array, sigma: np.float32) -> Array:
+        share = _share(sigma)
+        return x * (_ONE - share) - output * share
+
+    def noise_scaling(self, sigma: np.float32, noise: Array, latent: Array, *, max_denoise: bool = False) -> Array:
+        return noise * sigma + latent
+
+
+@dataclass(frozen=True, slots=True)
 class FlowPrediction:
     """The network predicts noise - latent along straight paths (Liu et al. 2022, eq. 1): D = x - sigma u."""
 
@@ -91,3 +160,7 @@ class FlowPrediction:
 
     def inverse_noise_scaling(self, sigma: np.float32, x: Array) -> Array:
         return x / (_ONE - sigma)
+
+
+def _share(sigma: np.float32) -> np.float32:
+    return sigma / (sigma + _ONE)

@@ -13,15 +13,17 @@ from types import MappingProxyType
 import numpy as np
 
 from onnxflow.errors import InputError, did_you_mean
+from onnxflow.sampling import ramps
 from onnxflow.sampling.beta import regularized_beta
 from onnxflow.sampling.levels import NoiseLevels
 from onnxflow.sampling.model_sampling import ModelSampling
 from onnxflow.sampling.protocols import Array
+from onnxflow.sampling.ramps import MOST_STEPS, check_steps, linspace
 
 Schedule = Callable[[NoiseLevels, int], Array]
 
 _WHERE = "schedule"
-_MOST_STEPS = 1_000_000
+_MOST_BETA = 1000
 
 # These samplers call the model between two levels: they get one step more and lose the level before the last.
 DISCARD_PENULTIMATE = frozenset({"dpm_2", "dpm_2_ancestral", "uni_pc", "uni_pc_bh2"})
@@ -45,42 +47,48 @@ def normal(levels: NoiseLevels, steps: int) -> Array:
     """Timesteps evenly from the first to the last, both included."""
     first, last = levels.timestep(levels.sigmas[-1]), levels.timestep(levels.sigmas[0])
     if abs(float(levels.sigma(last))) <= 1e-5:
-        return _sigmas_at(levels, _linspace(first, last, steps + 1))
-    return np.append(_sigmas_at(levels, _linspace(first, last, steps)), np.float32(0))
+        return _sigmas_at(levels, linspace(first, last, steps + 1))
+    return np.append(_sigmas_at(levels, linspace(first, last, steps)), np.float32(0))
 
 
 def sgm_uniform(levels: NoiseLevels, steps: int) -> Array:
     """Timesteps evenly from the first towards the last, which is left out (Podell et al. 2023, released code)."""
     first, last = levels.timestep(levels.sigmas[-1]), levels.timestep(levels.sigmas[0])
-    return np.append(_sigmas_at(levels, _linspace(first, last, steps + 1)[:-1]), np.float32(0))
+    return np.append(_sigmas_at(levels, linspace(first, last, steps + 1)[:-1]), np.float32(0))
 
 
-def karras(levels: NoiseLevels, steps: int, *, rho: float = 7.0) -> Array:
-    """Even in sigma^(1/rho): Karras et al. (2022), eq. 5."""
-    low, high = _ends(levels)
-    ramp = _linspace(0.0, 1.0, steps)
-    root_low, root_high = low ** (1.0 / rho), high ** (1.0 / rho)
-    roots = np.float32(root_high) + ramp * np.float32(root_low - root_high)
-    return np.append((roots.astype(np.float64) ** rho).astype(np.float32), np.float32(0))
+def karras(levels: NoiseLevels, steps: int) -> Array:
+    """Between the model's ends even in sigma^(1/7): Karras et al. (2022), eq. 5."""
+    return ramps.karras(steps, *_ends(levels))
 
 
 def exponential(levels: NoiseLevels, steps: int) -> Array:
-    """Even in log sigma."""
-    low, high = _ends(levels)
-    logs = _linspace(math.log(high), math.log(low), steps)
-    return np.append(np.exp(logs.astype(np.float64)).astype(np.float32), np.float32(0))
+    """Between the model's ends even in log sigma."""
+    return ramps.exponential(steps, *_ends(levels))
 
 
 def beta(levels: NoiseLevels, steps: int, *, a: float = 0.6, b: float = 0.6) -> Array:
-    """Timesteps at even quantiles of a beta distribution, each once: Lee et al. (2024), Beta Sampling."""
+    """Timesteps at even quantiles of a beta distribution, each once: Lee et al. (2024), Beta Sampling.
+
+    InputError unless ``a`` and ``b`` are above 0, at which the distribution has no quantiles, and at most 1000.
+    """
+    if not (0.0 < a <= _MOST_BETA and 0.0 < b <= _MOST_BETA):
+        raise InputError(
+            f"alpha {a} and beta {b} make no schedule, allowed: two numbers above 0, up to {_MOST_BETA}",
+            where=_WHERE,
+            hint="0.6 and 0.6 are usual",
+        )
     last = len(levels.sigmas) - 1
     # The timestep of quantile p is round(last * ppf(p)): the number of midpoints between timesteps whose probability is
     # below p. Counting them needs the distribution function once, and no inverse.
     midpoints = regularized_beta((np.arange(last) + 0.5) / last, a, b)
     if a == b and last % 2 == 1:
         midpoints[last // 2] = 0.5  # exactly; the tie at the median goes to the even timestep
+    # The quantile that ComfyUI's library computes is 0.5 + 1e-16 for the usual parameters, which breaks the tie.
+    upwards = last // 2 % 2 == 1 or a == b == 0.6
     quantiles = 1.0 - np.linspace(0.0, 1.0, steps, endpoint=False)
-    timesteps = np.searchsorted(midpoints, quantiles, side="right" if last // 2 % 2 else "left")
+    timesteps = np.searchsorted(midpoints, quantiles, side="right" if upwards else "left")
+    timesteps[0] = last  # quantile 1, also where the probabilities below it have been rounded to 1
     kept = np.append(True, timesteps[1:] != timesteps[:-1])
     return np.append(levels.sigmas[timesteps[kept]], np.float32(0))
 
@@ -136,7 +144,7 @@ def calculate_sigmas(model_sampling: ModelSampling, scheduler: str, steps: int) 
             where=_WHERE,
             hint=f"{did_you_mean(scheduler, SCHEDULES)} all of them: {', '.join(SCHEDULES)}",
         )
-    return schedule(model_sampling.levels, _check_steps(steps))
+    return schedule(model_sampling.levels, check_steps(steps))
 
 
 def ksampler_sigmas(
@@ -148,21 +156,37 @@ def ksampler_sigmas(
     ``DISCARD_PENULTIMATE`` get a schedule of one step more, less its last level but one.
     InputError for an unknown scheduler, steps below 1, or a denoise outside 0..1.
     """
-    steps = _check_steps(steps)
-    if not 0.0 <= denoise <= 1.0:
-        raise InputError(f"denoise is {denoise}, allowed: 0 to 1", where=_WHERE)
+    total = _total_steps(steps, denoise)
     if denoise > 0.9999:
         return _for_sampler(model_sampling, scheduler, sampler, steps)
-    if denoise == 0.0:
+    if total == 0:
         return np.empty(0, np.float32)
-    if steps / denoise > _MOST_STEPS:
-        raise InputError(
-            f"denoise {denoise} with {steps} steps makes a schedule of {steps / denoise:.3g} steps, "
-            f"allowed: up to {_MOST_STEPS}",
-            where=_WHERE,
-            hint="raise denoise or lower steps",
-        )
-    return _for_sampler(model_sampling, scheduler, sampler, int(steps / denoise))[-(steps + 1) :]
+    return _for_sampler(model_sampling, scheduler, sampler, total)[-(steps + 1) :]
+
+
+def basic_sigmas(model_sampling: ModelSampling, scheduler: str, steps: int, denoise: float = 1.0) -> Array:
+    """The sigmas of a named schedule whatever the sampler: float32 [steps + 1] as a rule, empty for ``denoise`` 0.
+
+    With ``denoise`` below 1 these are the last steps + 1 of a schedule of int(steps / denoise) steps.
+    InputError as ``ksampler_sigmas``, and where the schedule has no numbers for so few steps.
+    """
+    total = _total_steps(steps, denoise)
+    if total == 0:
+        return np.empty(0, np.float32)
+    return check_sigmas(calculate_sigmas(model_sampling, scheduler, total)[-(steps + 1) :])
+
+
+def turbo_sigmas(model_sampling: ModelSampling, steps: int, denoise: float = 1.0) -> Array:
+    """The levels of ``steps`` of the timesteps 999, 899 ... 99, and then 0: Sauer et al. (2023), section 3.2.
+
+    ``denoise`` leaves out the first 10 - int(10 denoise), so that there may be fewer. InputError for steps below 1, a
+    denoise outside 0..1, and a model that has no levels at these timesteps.
+    """
+    _check_denoise(denoise)
+    first = 10 - int(10 * denoise)
+    timesteps = np.arange(999, 0, -100, dtype=np.float32)[first : first + check_steps(steps)]
+    sigmas = np.append(_sigmas_at(model_sampling.levels, timesteps), np.float32(0))
+    return ramps.usable(sigmas, "timesteps 999, 899 ... 99 of this model's sampling")
 
 
 def slice_sigmas(
@@ -210,26 +234,31 @@ def _for_sampler(model_sampling: ModelSampling, scheduler: str, sampler: str, st
     return np.append(sigmas[:-2], sigmas[-1:])
 
 
-def _check_steps(steps: int) -> int:
-    if isinstance(steps, bool) or not isinstance(steps, (int, np.integer)) or not 1 <= steps <= _MOST_STEPS:
-        raise InputError(f"steps is {steps!r}, expected a whole number from 1 to {_MOST_STEPS}", where=_WHERE)
-    return int(steps)
+def _total_steps(steps: int, denoise: float) -> int:
+    """How many steps the schedule has of which ``denoise`` runs the last ``steps``; 0 when it runs none."""
+    steps = check_steps(steps)
+    _check_denoise(denoise)
+    if denoise == 0.0:
+        return 0
+    if steps / denoise > MOST_STEPS:
+        raise InputError(
+            f"denoise {denoise} with {steps} steps makes a schedule of {steps / denoise:.3g} steps, "
+            f"allowed: up to {MOST_STEPS}",
+            where=_WHERE,
+            hint="raise denoise or lower steps",
+        )
+    return int(steps / denoise)
+
+
+def _check_denoise(denoise: float) -> None:
+    if not 0.0 <= denoise <= 1.0:
+        raise InputError(f"denoise is {denoise}, allowed: 0 to 1", where=_WHERE)
 
 
 def _ends(levels: NoiseLevels) -> tuple[float, float]:
+    """The smallest and the largest level."""
     return float(levels.sigmas[0]), float(levels.sigmas[-1])
 
 
 def _sigmas_at(levels: NoiseLevels, timesteps: Array) -> Array:
     return np.array([levels.sigma(t) for t in timesteps], np.float32)
-
-
-def _linspace(first: float | np.float32, last: float | np.float32, count: int) -> Array:
-    """torch.linspace in float32: the step is rounded, and the second half is counted back from the end."""
-    low, high = np.float32(first), np.float32(last)
-    if count == 1:
-        return np.array([low], np.float32)
-    step = np.float64((high - low) / np.float32(count - 1))
-    k = np.arange(count)
-    forward, backward = np.float64(low) + step * k, np.float64(high) - step * (count - 1 - k)
-    return np.where(k < count // 2, forward, backward).astype(np.float32)

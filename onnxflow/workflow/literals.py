@@ -53,7 +53,11 @@ def parse_literal(declared: Input, value: Any, node: Node, disk: Disk, *, bounde
         return value
     allowed = declared.allowed(disk)
     if allowed is None or value in allowed or (declared.accepts is not None and declared.accepts(disk, value)):
-        return value
+        reason = declared.refuse(value) if declared.refuse else None
+        if reason is None:
+            return value
+        message = f"{shown(value)} exists in ComfyUI but not in this version yet"
+        return _problem("value_not_available", message, declared.name, declared, value, node, disk, hint=reason)
     text = _plain(value)
     listed = list(allowed) if len(allowed) <= _MANY_CHOICES else f"(list of length {len(allowed)})"
     return Problem(

@@ -20,11 +20,17 @@ from onnxflow.sampling import (
     slice_sigmas,
 )
 from onnxflow.sampling.beta import regularized_beta
+from onnxflow.sampling.model_sampling import continuous_sampling, flux_sampling
+from onnxflow.sampling.schedules import basic_sigmas, beta, turbo_sigmas
 
 Distance = Callable[[Any, Any], int]
 
 SD = discrete_sampling()
 FLOW = flow_sampling(3.0)
+EDM = continuous_sampling("edm", sigma_max=120.0, sigma_min=0.002)
+ANGLE = continuous_sampling("angle", sigma_max=500.0, sigma_min=0.03)
+OTHERS = [EDM, ANGLE, continuous_sampling("cosmos_rflow", sigma_max=80.0, sigma_min=0.002)]
+OTHERS += [discrete_sampling("lcm"), flux_sampling(1.15)]
 
 
 def test_every_schedule_of_every_model_kind_matches(
@@ -32,11 +38,12 @@ def test_every_schedule_of_every_model_kind_matches(
     model_samplings: dict[str, ModelSampling],
     ulp_distance: Distance,
 ) -> None:
-    facts = golden("sigmas").facts
+    facts, arrays = golden("sigmas").facts, golden("sigmas").arrays
     worst: Counter[str] = Counter()
     for case in facts["cases"]:
         got = calculate_sigmas(model_samplings[case["model"]], case["scheduler"], case["steps"])
-        worst[case["scheduler"]] = max(worst[case["scheduler"]], ulp_distance(got, case["sigmas"]))
+        expected = arrays[f"sig_{case['model']}_{case['scheduler']}_{case['steps']}"]
+        worst[case["scheduler"]] = max(worst[case["scheduler"]], ulp_distance(got, expected))
     print("worst distance in units in the last place:", dict(worst))
     assert max(worst.values()) <= 2
     assert len(facts["cases"]) == 180
@@ -47,7 +54,9 @@ def test_ksampler_sigmas_with_denoise_match(
     golden: Callable[[str], Any],
     ulp_distance: Distance,
 ) -> None:
-    for case in golden("sigmas").facts["ksampler_denoise"]:
+    cases = golden("sigmas").facts["ksampler_denoise"]
+    assert len(cases) == 140
+    for case in cases:
         got = ksampler_sigmas(SD, case["scheduler"], case["sampler"], case["steps"], case["denoise"])
         assert ulp_distance(got, case["sigmas"]) <= 2, case
 
@@ -56,7 +65,9 @@ def test_the_part_ksampler_advanced_runs_matches(
     golden: Callable[[str], Any],
     ulp_distance: Distance,
 ) -> None:
-    for case in golden("sigmas").facts["ksampler_advanced"]:
+    cases = golden("sigmas").facts["ksampler_advanced"]
+    assert len(cases) == 20
+    for case in cases:
         sigmas = ksampler_sigmas(SD, case["scheduler"], case["sampler"], case["steps"])
         got = slice_sigmas(
             sigmas, case["start_at_step"], case["end_at_step"], force_full_denoise=case["force_full_denoise"]
@@ -64,13 +75,13 @@ def test_the_part_ksampler_advanced_runs_matches(
         assert ulp_distance(got, case["sigmas"] or []) <= 2, case
 
 
-@given(st.sampled_from(sorted(SCHEDULES)), st.integers(2, 1500), st.sampled_from([SD, FLOW]))
+@given(st.sampled_from(sorted(SCHEDULES)), st.integers(2, 1500), st.sampled_from([SD, FLOW, *OTHERS]))
 def test_every_schedule_falls_from_the_noisiest_level_to_zero(name: str, steps: int, model: ModelSampling) -> None:
     sigmas = calculate_sigmas(model, name, steps)
     assert sigmas.dtype == np.float32
     assert np.array_equal(check_sigmas(sigmas), sigmas)
     assert sigmas[-1] == 0
-    assert model.sigma_min / 2 < sigmas[0] <= model.sigma_max * np.float32(1.000001)
+    assert model.sigma_min / 2 < sigmas[0] <= model.sigma_max * np.float32(1.00002)
 
 
 @given(st.integers(1, 60), st.integers(0, 70), st.integers(0, 70), st.booleans())
@@ -153,3 +164,85 @@ def test_one_step_of_kl_optimal_is_refused_with_a_hint() -> None:
     with pytest.raises(InputError) as caught:
         check_sigmas(ksampler_sigmas(SD, "kl_optimal", "euler", 1))
     assert "2 steps" in caught.value.hint
+
+
+def test_a_basic_schedule_is_the_ksamplers_but_for_its_level_before_the_last(
+    golden: Callable[[str], Any], ulp_distance: Distance
+) -> None:
+    for case in golden("sigmas").facts["ksampler_denoise"]:
+        if case["sampler"] in golden("sigmas").facts["discard_penultimate"]:
+            continue
+        got = basic_sigmas(SD, case["scheduler"], case["steps"], case["denoise"])
+        assert ulp_distance(got, case["sigmas"][-(case["steps"] + 1) :]) <= 2, case
+
+
+def test_a_basic_schedule_keeps_the_last_steps() -> None:
+    assert len(calculate_sigmas(SD, "ddim_uniform", 30)) == 32
+    assert np.array_equal(basic_sigmas(SD, "ddim_uniform", 30), calculate_sigmas(SD, "ddim_uniform", 30)[1:])
+    whole = calculate_sigmas(SD, "normal", int(20 / 0.3))
+    assert np.array_equal(basic_sigmas(SD, "normal", 20, 0.3), whole[-21:])
+    assert basic_sigmas(SD, "normal", 20, 0.0).shape == (0,)
+
+
+def test_a_schedule_without_numbers_is_refused_at_once() -> None:
+    with pytest.raises(InputError, match="nan") as caught:
+        basic_sigmas(SD, "kl_optimal", 1)
+    assert "2 steps" in caught.value.hint
+
+
+@pytest.mark.parametrize(
+    ("steps", "denoise", "timesteps"),
+    [
+        (1, 1.0, [999]),
+        (4, 1.0, [999, 899, 799, 699]),
+        (10, 1.0, [999, 899, 799, 699, 599, 499, 399, 299, 199, 99]),
+        (4, 0.5, [499, 399, 299, 199]),
+        (4, 0.29, [199, 99]),
+        (3, 0.05, []),
+    ],
+)
+def test_turbo_visits_every_hundredth_timestep(steps: int, denoise: float, timesteps: list[int]) -> None:
+    expected = [*(SD.levels.sigmas[t] for t in timesteps), 0]
+    assert turbo_sigmas(SD, steps, denoise) == pytest.approx(np.array(expected), rel=3e-7)
+
+
+@pytest.mark.parametrize("model", [EDM, ANGLE])
+def test_turbo_is_refused_for_a_model_without_these_timesteps(model: ModelSampling) -> None:
+    with pytest.raises(InputError, match="timesteps 999"):
+        turbo_sigmas(model, 4)
+
+
+# scipy.stats.beta(a, b).ppf(1 - k / 7) * 999, rounded, scipy 1.17.1
+@pytest.mark.parametrize(
+    ("a", "b", "timesteps"),
+    [
+        (0.6, 0.6, [999, 928, 782, 598, 401, 217, 71]),
+        (0.01, 50.0, [999, 0]),
+        (50.0, 0.01, [999]),
+        (0.05, 0.05, [999, 958, 41, 0]),
+        (5.0, 1.5, [999, 928, 877, 825, 767, 696, 594]),
+        (50.0, 50.0, [999, 553, 528, 509, 490, 471, 446]),
+    ],
+)
+def test_the_beta_schedule_with_other_parameters(a: float, b: float, timesteps: list[int]) -> None:
+    assert np.array_equal(beta(SD.levels, 7, a=a, b=b), [*(SD.levels.sigmas[t] for t in timesteps), 0])
+
+
+def test_the_median_of_the_usual_beta_schedule_is_where_it_is_in_comfyui() -> None:
+    levels = discrete_sampling("lcm").levels
+    assert beta(levels, 2)[1] == levels.sigmas[25]
+    assert beta(levels, 2, a=1.0, b=1.0)[1] == levels.sigmas[24]
+
+
+@given(st.floats(1e-9, 1000), st.floats(1e-9, 1000), st.integers(1, 200))
+def test_the_beta_schedule_falls_for_all_parameters(a: float, b: float, steps: int) -> None:
+    sigmas = beta(SD.levels, steps, a=a, b=b)
+    assert sigmas[0] == SD.sigma_max
+    assert 2 <= len(sigmas) <= steps + 1
+    assert (np.diff(sigmas) < 0).all()
+
+
+@pytest.mark.parametrize(("a", "b"), [(0.0, 0.6), (0.6, 0.0), (-1.0, 1.0), (math.nan, 1.0), (1.0, 2000.0)])
+def test_beta_parameters_without_a_distribution_are_refused(a: float, b: float) -> None:
+    with pytest.raises(InputError, match="alpha"):
+        beta(SD.levels, 20, a=a, b=b)
