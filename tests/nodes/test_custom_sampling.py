@@ -12,7 +12,7 @@ from fakes import FakeLoader, disk_at, workflow
 from onnxflow.engine.report import RunReport
 from onnxflow.engine.run import run_workflow
 from onnxflow.errors import InputError, NodeError, NumbersError, OnnxflowError
-from onnxflow.models.tensors import read_tensors
+from onnxflow.models.tensors import open_tensors
 from onnxflow.nodes.catalog import builtin_catalog
 from onnxflow.providers.session import SessionCache
 from onnxflow.values import SeedRule
@@ -68,13 +68,11 @@ def drawn(
     graph = {**graph, "save": ("SaveLatent", {"samples": (node, output), "filename_prefix": name})}
     run(folder, graph, loader or FakeLoader(), seed_rule)
     path = sorted((folder / "output").glob(f"{name}_*.latent"))[-1]
-    return np.array(read_tensors(path)["latent_tensor"])
+    return np.array(open_tensors(path).read("latent_tensor"))
 
 
 def run(folder: Path, graph: Graph, loader: FakeLoader, seed_rule: SeedRule = "next") -> RunReport:
-    return run_workflow(
-        workflow(**graph), CATALOG, disk_at(folder), SessionCache(loader), seed_rule=seed_rule
-    )
+    return run_workflow(workflow(**graph), CATALOG, disk_at(folder), SessionCache(loader), seed_rule=seed_rule)
 
 
 @pytest.mark.parametrize("sampler", ["euler", "euler_ancestral", "dpmpp_2m_sde", "lcm"])
@@ -85,8 +83,8 @@ def test_the_parts_draw_what_ksampler_draws(sampler: str, tmp_path: Path) -> Non
     graph["k"] = (
         "SamplerCustom",
         {
-            "model": ("m", 0), "add_noise": True, "noise_seed": 5, "cfg": 3.0, "positive": ("p", 0), "negative": ("n", 0),
-            "sampler": ("s", 0), "sigmas": ("b", 0), "latent_image": ("l", 0),
+            "model": ("m", 0), "add_noise": True, "noise_seed": 5, "cfg": 3.0, "positive": ("p", 0),
+            "negative": ("n", 0), "sampler": ("s", 0), "sigmas": ("b", 0), "latent_image": ("l", 0),
         },
     )  # fmt: skip
     assert np.array_equal(drawn(tmp_path, graph), expected)
@@ -107,7 +105,10 @@ def test_two_stages_continue_each_other(tmp_path: Path) -> None:
     graph["f"] = ("SplitSigmas", {"sigmas": ("b", 0), "step": 2})
     graph["k"][1]["sigmas"] = ("f", 0)
     graph["z"] = ("DisableNoise", {})
-    graph["k2"] = ("SamplerCustomAdvanced", {**graph["k"][1], "noise": ("z", 0), "sigmas": ("f", 1), "latent_image": ("k", 0)})
+    graph["k2"] = (
+        "SamplerCustomAdvanced",
+        {**graph["k"][1], "noise": ("z", 0), "sigmas": ("f", 1), "latent_image": ("k", 0)},
+    )
     assert np.allclose(drawn(tmp_path, graph, node="k2"), whole, atol=1e-4)
 
 

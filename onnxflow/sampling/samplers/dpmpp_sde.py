@@ -61,7 +61,8 @@ def dpmpp_sde(
 def _half(
     snr: LogSnr, x: Array, denoised: Array, sigma: np.float32, level: np.float32, target: np.float32, eta: float
 ) -> tuple[Array, np.float32]:
-    """``x`` at ``sigma`` brought to ``level``, whose lambda is ``target``, and the deviation of the noise to add there."""
+    """``x`` at ``sigma`` brought to ``level``, whose lambda is ``target``, and the deviation of the noise to add
+    there."""
     start = snr.of(sigma)
     down, up = ancestral_levels(exp(-start), exp(-target), eta)
     h = -log(down) - start
@@ -144,15 +145,14 @@ def dpmpp_3m_sde(
         alpha = snr.alpha(sigma_next)
         x = sigma_next / sigma * exp(-h * np.float32(eta)) * x - alpha * expm1(-h_eta) * denoised
         if history:
-            phi_2 = expm1(-h_eta) / h_eta + ONE
+            phi_2: np.float32 = expm1(-h_eta) / h_eta + ONE
             r_0 = history[0][0] / h
-            slope = (denoised - history[0][1]) / r_0
+            slope: Array = (denoised - history[0][1]) / r_0
             if len(history) > 1:
                 r_1 = history[1][0] / h
-                bend = slope - (history[0][1] - history[1][1]) / r_1
-                slope = slope + bend * r_0 / (r_0 + r_1)
-                phi_3 = phi_2 / h_eta - HALF
-                x = x + (alpha * phi_2) * slope - (alpha * phi_3) * (bend / (r_0 + r_1))
+                bend: Array = (slope - (history[0][1] - history[1][1]) / r_1) / (r_0 + r_1)
+                phi_3: np.float32 = phi_2 / h_eta - HALF
+                x = x + (alpha * phi_2) * (slope + bend * r_0) - (alpha * phi_3) * bend
             else:
                 x = x + (alpha * phi_2) * slope
         x = _with_noise(x, noise, sigma, sigma_next, h, eta, s_noise)

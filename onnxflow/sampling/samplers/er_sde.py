@@ -65,7 +65,7 @@ def er_sde(
         if history and max_stage >= 2:
             dt = level_next - level
             width = -float(dt) / _POINTS
-            places: _Float64 = float(level_next) + np.arange(_POINTS) * width
+            places = np.linspace(float(level_next), float(level), _POINTS, endpoint=False)
             scaled = noise_scaler(places)
             integral = np.float32((1.0 / scaled).sum() * width)
             slope = (denoised - history[0][1]) / (level - history[0][0])
