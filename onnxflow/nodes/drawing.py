@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -27,7 +27,7 @@ from onnxflow.sampling import (
 )
 from onnxflow.sampling.patches import RescaledGuidance
 from onnxflow.sampling.told import Tell, told_of_sdxl
-from onnxflow.values import Array, Conditioning, Guider, Latent, Model
+from onnxflow.values import Array, Conditioning, Guider, Latent, Model, Session
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -58,16 +58,22 @@ def draw(
     steps = len(sigmas) - 1
     rises = bool((np.diff(sigmas) > 0).any())
     clean: list[Array] = []
+    done = 0
+
+    def check(values: Array) -> None:
+        _check_finite(values, guider, f"at step {min(done + 1, steps)} of {steps}", rises=rises)
 
     def on_step(step: int, total: int, x: Array, denoised: Array) -> None:
-        _check_finite(denoised, guider, f"at step {step + 1} of {total}", rises=rises)
+        nonlocal done
+        check(denoised)
+        done = step + 1
         clean[:] = [denoised]
-        ctx.progress(min(step + 1, total), total, preview_of(model, denoised))
+        ctx.progress(min(done, total), total, preview_of(model, denoised))
 
     ctx.begin(steps)
     with np.errstate(over="ignore", invalid="ignore", divide="ignore"):  # said once, by _check_finite
         drawn = sample_denoiser(
-            denoiser_of(ctx, guider, shape),
+            denoiser_of(ctx, guider, shape, check),
             noise=prepare_noise(shape, seed, latent.batch_index) if add_noise else None,
             latent=latent.samples,
             sigmas=sigmas,
@@ -83,11 +89,14 @@ def draw(
     return Drawn(result, latent.with_samples(clean[0] / np.float32(model.source.latent.scale)) if clean else result)
 
 
-def denoiser_of(ctx: Context, guider: Guider, shape: tuple[int, ...]) -> Denoiser:
-    """The guided denoiser for latents of ``shape``; its network is loaded at the first call."""
+def denoiser_of(
+    ctx: Context, guider: Guider, shape: tuple[int, ...], check: Callable[[Array], None] | None = None
+) -> Denoiser:
+    """The guided denoiser for latents of ``shape``; its network is loaded at the first call. ``check`` looks at every
+    latent before the network does."""
     model = guider.model
     sampling = model_sampling(model)
-    network_denoiser = NetworkDenoiser(network(ctx, model), sampling)
+    network_denoiser = NetworkDenoiser(network(ctx, model, check), sampling)
     said = tell(model, shape)
     combine = _combine(model)
     positive = terms(guider.positive, sampling, said)
@@ -171,8 +180,10 @@ def tell(model: Model, shape: tuple[int, ...]) -> Tell | None:
     return told_of_sdxl(shape[3] * factor, shape[2] * factor, refiner=family == "sdxl-refiner", pooled_width=width)
 
 
-def network(ctx: Context, model: Model) -> ModelCall:
-    """The model's network as sampling calls it; ControlNet's inputs get the zeros that stand for "none"."""
+def network(ctx: Context, model: Model, check: Callable[[Array], None] | None = None) -> ModelCall:
+    """The model's network as sampling calls it, loaded at the first call; ControlNet's inputs get the zeros that stand
+    for "none"."""
+    opened: list[Session] = []  # once: a session goes on in another precision where one gave NaN
     declared = model.source.component("unet").inputs
     unused = {name: np.zeros((1, 1, 1, 1), np.float32) for name in declared if "residual" in name}
     guidance = declared.get("timestep_cond", ())  # LCM's: ComfyUI says nothing of the guidance, which adds nothing
@@ -186,10 +197,14 @@ def network(ctx: Context, model: Model) -> ModelCall:
 
     def call(x: Array, timestep: Array, context: Array, told: Mapping[str, Array]) -> Array:
         ctx.check_cancelled()
+        if check is not None:
+            check(x)
+        if not opened:
+            opened.append(ctx.session(model, "unet"))
         feeds = {"sample": x, "timestep": timestep, "encoder_hidden_states": context, **told, **unused}
         if guidance:
             feeds["timestep_cond"] = np.zeros((len(x), int(guidance[-1])), np.float32)
-        found: Array = output_of(ctx.session(model, "unet").run(feeds), "out_sample", "unet", model.source)
+        found: Array = output_of(opened[0].run(feeds), "out_sample", "unet", model.source)
         return found
 
     return call

@@ -156,7 +156,7 @@ def test_what_is_no_workflow(tmp_path: Path, content: bytes, words: str) -> None
         ("n5", {"cfg": float("nan")}, ["invalid_input_type", "finite"]),
         ("n5", {"seed": -1}, ["value_smaller_than_min", "node 5"]),
         ("n5", {"seed": 2**64}, ["value_bigger_than_max"]),
-        ("n5", {"sampler_name": "uni_pc"}, ["not in this version yet", "dpmpp_2m"]),
+        ("n5", {"sampler_name": "unipc"}, ["value_not_in_list", "did you mean 'uni_pc'"]),
         ("n5", {"latent_image": ["6", 0]}, ["return_type_mismatch", "cycle"]),
         ("n5", {"model": ["77", 0]}, ["link_to_missing_node"]),
         ("n6", {"vae": ["1", 0]}, ["return_type_mismatch", "VAE"]),

@@ -18,6 +18,17 @@ from onnxflow.providers.session import SessionCache
 from onnxflow.values import SeedRule
 
 CATALOG = builtin_catalog()
+
+
+class Loader(FakeLoader):
+    """Fakes whose network minds the text more."""
+
+    @staticmethod
+    def unet(feeds: Any) -> Any:
+        shift = np.tanh(np.asarray(feeds["encoder_hidden_states"]).mean(axis=(1, 2)) * 1e3)
+        return {"out_sample": np.asarray(feeds["sample"]) * np.float32(0.5) + shift.reshape(-1, 1, 1, 1)}
+
+
 Graph = dict[str, tuple[str, dict[str, Any]]]
 
 
@@ -66,7 +77,7 @@ def drawn(
     """The latent that a node of the graph gives."""
     name = f"{node}{output}"
     graph = {**graph, "save": ("SaveLatent", {"samples": (node, output), "filename_prefix": name})}
-    run(folder, graph, loader or FakeLoader(), seed_rule)
+    run(folder, graph, loader or Loader(), seed_rule)
     path = sorted((folder / "output").glob(f"{name}_*.latent"))[-1]
     return np.array(open_tensors(path).read("latent_tensor"))
 
@@ -95,7 +106,7 @@ def test_the_second_output_is_the_clean_latent_of_the_last_step(tmp_path: Path) 
     graph["f"] = ("SplitSigmas", {"sigmas": ("b", 0), "step": 2})
     graph["k"][1]["sigmas"] = ("f", 0)
     noisy, clean = drawn(tmp_path, graph, 0), drawn(tmp_path, graph, 1)
-    assert noisy.std() > 2 * clean.std()
+    assert noisy.std() > 1.5 * clean.std()
     assert np.allclose(drawn(tmp_path, parts(), 0), drawn(tmp_path, parts(), 1), atol=1e-4)
 
 
@@ -115,11 +126,11 @@ def test_two_stages_continue_each_other(tmp_path: Path) -> None:
 def test_a_basic_guider_is_cfg_1(tmp_path: Path) -> None:
     rows: list[int] = []
 
-    class Counting(FakeLoader):
+    class Counting(Loader):
         @staticmethod
         def unet(feeds: Any) -> Any:
             rows.append(len(feeds["sample"]))
-            return FakeLoader.unet(feeds)
+            return Loader.unet(feeds)
 
     graph = parts()
     graph["g"] = ("BasicGuider", {"model": ("m", 0), "conditioning": ("p", 0)})
@@ -150,7 +161,7 @@ def test_the_older_rule_draws_the_noise_of_steps_from_the_seed_itself(tmp_path: 
 
 def test_without_a_sigma_the_latent_comes_back_and_nothing_is_loaded(tmp_path: Path) -> None:
     graph = parts(b={"denoise": 0.0})
-    loader = FakeLoader()
+    loader = Loader()
     assert not drawn(tmp_path, graph, loader=loader).any()
     assert "unet" not in loader.loaded
 
@@ -159,7 +170,7 @@ def test_one_sigma_alone_is_noise_and_loads_nothing(tmp_path: Path) -> None:
     graph = parts()
     graph["f"] = ("SplitSigmas", {"sigmas": ("b", 0), "step": 0})
     graph["k"][1]["sigmas"] = ("f", 0)
-    loader = FakeLoader()
+    loader = Loader()
     noised = drawn(tmp_path, graph, loader=loader)
     assert noised.std() == pytest.approx(np.sqrt(1 + 14.6146**2) / 0.18215, rel=0.2)
     assert "unet" not in loader.loaded
@@ -258,7 +269,7 @@ def test_a_sampler_node_with_its_usual_options_is_the_sampler_of_that_name(kind:
         ("SamplerSASolver", "eta", 0.5),
         ("SamplerSASolver", "use_pece", True),
         ("SamplerSASolver", "simple_order_2", True),
-        ("SamplerSASolver", "sde_end_percent", 0.5),
+        ("SamplerSASolver", "sde_start_percent", 0.7),
         ("SamplerSASolver", "predictor_order", 1),
         ("SamplerSASolver", "corrector_order", 0),
         ("SamplerDPMAdaptative", "rtol", 0.01),

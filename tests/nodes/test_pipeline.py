@@ -154,7 +154,7 @@ def test_a_latent_of_another_model_is_named(tmp_path: Path) -> None:
     from onnxflow.models.tensors import encode_tensors
 
     (tmp_path / "input").mkdir()
-    latent = {"latent_tensor": np.zeros((1, 16, 4, 4), np.float32), "latent_format_version_0": np.zeros(0, np.float32)}
+    latent = {"latent_tensor": np.ones((1, 16, 4, 4), np.float32), "latent_format_version_0": np.zeros(0, np.float32)}
     (tmp_path / "input" / "flux.latent").write_bytes(encode_tensors(latent))
     graph = nodes()
     graph["l"] = ("LoadLatent", {"latent": "flux.latent"})

@@ -147,8 +147,9 @@ def test_every_step_has_a_preview_which_stays_what_it_was(tmp_path: Path, sample
             kept.append(event.preview)
 
     sampled(tmp_path, listen, sampler)
-    assert [step for step, _ in at_once] == [1, 2, 3]
-    assert [(found.width, found.height) for _, found in at_once] == [(64, 32)] * 3
+    if sampler not in ("dpm_fast", "dpm_adaptive"):  # which take steps of their own
+        assert [step for step, _ in at_once] == [1, 2, 3]
+    assert at_once and {(found.width, found.height) for _, found in at_once} == {(64, 32)}
     assert [drawn() for drawn in kept] == [found for _, found in at_once], "the sampler wrote to what it handed out"
 
 

@@ -89,6 +89,8 @@ def dpm_adaptive(
         step = _Step(denoiser, x, time)
         low = step.to(down, order - 1, first=_THIRD)
         high = step.to(down, order)
+        if not np.isfinite(high).all():
+            return high  # no shorter step mends what the network gave
         margin = np.maximum(np.float32(atol), np.float32(rtol) * np.maximum(np.abs(low), np.abs(previous)))
         error = _deviation(low - high, margin)
         if length.accepts(error):
@@ -158,8 +160,8 @@ class _Length:
         self._inverse: list[float] = []
 
     def accepts(self, error: float) -> bool:
-        """Whether a step with this error is good enough; the next one's length is set. No step is where the error is no
-        number: it was too long, or is compared with nothing."""
+        """Whether a step with this error is good enough; the next one's length is set. None is whose error is compared
+        with nothing."""
         if not math.isfinite(error):
             self.h *= 0.5
             return False

@@ -146,10 +146,10 @@ def dpmpp_3m_sde(
         x = sigma_next / sigma * exp(-h * np.float32(eta)) * x - alpha * expm1(-h_eta) * denoised
         if history:
             phi_2: np.float32 = expm1(-h_eta) / h_eta + ONE
-            r_0 = history[0][0] / h
+            r_0: np.float32 = history[0][0] / h
             slope: Array = (denoised - history[0][1]) / r_0
             if len(history) > 1:
-                r_1 = history[1][0] / h
+                r_1: np.float32 = history[1][0] / h
                 bend: Array = (slope - (history[0][1] - history[1][1]) / r_1) / (r_0 + r_1)
                 phi_3: np.float32 = phi_2 / h_eta - HALF
                 x = x + (alpha * phi_2) * (slope + bend * r_0) - (alpha * phi_3) * bend
