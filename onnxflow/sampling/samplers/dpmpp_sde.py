@@ -150,7 +150,8 @@ def dpmpp_3m_sde(
             slope: Array = (denoised - history[0][1]) / r_0
             if len(history) > 1:
                 r_1: np.float32 = history[1][0] / h
-                bend: Array = (slope - (history[0][1] - history[1][1]) / r_1) / (r_0 + r_1)
+                earlier: Array = (history[0][1] - history[1][1]) / r_1
+                bend: Array = (slope - earlier) / np.float32(r_0 + r_1)
                 phi_3: np.float32 = phi_2 / h_eta - HALF
                 x = x + (alpha * phi_2) * (slope + bend * r_0) - (alpha * phi_3) * bend
             else:
