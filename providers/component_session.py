@@ -16,6 +16,8 @@ from onnxflow.providers.placement import Placement
 from onnxflow.providers.session_key import FP32, UPCAST, ModelSource, SessionKey, UseKey
 from onnxflow.providers.taken import remember_too_large
 
+_DENOISER = "unet"
+
 if TYPE_CHECKING:
     from onnxflow.values import Feeds
 
@@ -83,10 +85,17 @@ class ComponentSession:
 
     def _computed(self, feeds: Feeds) -> dict[str, NDArray[Any]]:
         """The outputs, the CPU's when the device fails and that is allowed: a device that needs fixed sizes shows at
-        the first call only whether it takes the graph."""
+        the first call only whether it takes the graph. A denoiser that has no memory for several rows is asked for
+        fewer of them by who calls it, before the CPU is."""
         try:
             return self._lease.call(self._opened(), feeds)
         except (ProviderError, MemoryLimitError) as error:
+            if (
+                isinstance(error, MemoryLimitError)
+                and self._component == _DENOISER
+                and len(feeds.get("sample", ())) > 1
+            ):
+                raise
             self._fall_back(error)
         return self._lease.call(self._opened(), feeds)
 

@@ -23,7 +23,7 @@ from onnxflow.providers.target import Target
 
 ATTENTION = {"cuda", "directml", "webgpu"}
 """Providers with a kernel for com.microsoft:MultiHeadAttention."""
-CUDA = {"cudnn_conv_use_max_workspace": "1", "arena_extend_strategy": "kSameAsRequested"}
+CUDA = {"cudnn_conv_use_max_workspace": "1", "arena_extend_strategy": "kSameAsRequested", "use_tf32": "0"}
 TRT = {"trt_min_subgraph_size": "5"}
 TRT_CACHE = {
     "trt_engine_cache_enable": "1",

@@ -145,6 +145,22 @@ def test_a_device_that_fails_at_a_call_hands_the_same_feeds_to_the_cpu(allowed: 
     assert one.uses()[1].note == "took 3 of 9"
 
 
+def test_a_denoiser_without_memory_for_several_rows_is_asked_for_fewer_before_the_cpu_is() -> None:
+    small = MemoryLimitError("too large")
+    loader = Loader(calls={"cuda:0@fp32": [small, 1.0, small], "cpu@fp32": [7.0]})
+    one = lease(loader)
+    session = one.get(Source(), "unet", on(CUDA, retreat=True))
+    rows = {count: {"sample": np.ones((count, 4, 2, 2), np.float32)} for count in (1, 2)}
+    with pytest.raises(MemoryLimitError):
+        session.run(rows[2])
+    assert float(session.run(rows[1])["y"][0]) == 1.0
+    assert float(session.run(rows[1])["y"][0]) == 7.0, "one row is the CPU's, when the device has no memory for it"
+    decoder = lease(Loader(calls={"cuda:0@fp32": [small], "cpu@fp32": [7.0]})).get(
+        Source(), "vae_decoder", on(CUDA, retreat=True)
+    )
+    assert float(decoder.run({"latent": np.ones((2, 4, 2, 2), np.float32)})["y"][0]) == 7.0
+
+
 def test_one_nodes_fallback_is_told_beside_another_nodes_wish_for_the_cpu() -> None:
     loader = Loader({"cuda:0@fp32": ProviderError("took 3 of 9")})
     one = lease(loader)
