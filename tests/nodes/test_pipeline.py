@@ -160,6 +160,11 @@ def test_a_latent_of_another_model_is_named(tmp_path: Path) -> None:
     graph["l"] = ("LoadLatent", {"latent": "flux.latent"})
     with pytest.raises(InputError, match="16 channels"):
         run(tmp_path, graph)
+    # An empty one says nothing of a model: it gets the channels that this one takes.
+    latent["latent_tensor"] = np.zeros((1, 16, 4, 4), np.float32)
+    (tmp_path / "input" / "flux.latent").write_bytes(encode_tensors(latent))
+    report, _, _ = run(tmp_path, graph)
+    assert report.images[0].shape == (32, 32, 3)
 
 
 def test_pictures_are_cropped_around_their_middle_before_encoding(tmp_path: Path) -> None:
