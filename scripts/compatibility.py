@@ -40,6 +40,15 @@ def page() -> str:
     lines += ["", "## Samplers and schedulers", ""]
     lines.append(f"Samplers, {len(SAMPLERS)} of 42: " + _code(SAMPLERS) + ".")
     lines += ["", f"Schedulers, {len(SCHEDULES)} of 9: " + _code(SCHEDULES) + "."]
+    refused = [
+        f"`{name}.{item.name}` = `{choice}`: {item.refuse(choice)}"
+        for name, spec in catalog.items()
+        for item in spec.inputs
+        if item.refuse is not None and isinstance(item.choices, tuple)
+        for choice in item.choices
+        if item.refuse(choice) is not None
+    ]
+    lines += ["", "## Choices that are refused", "", *(f"- {line}" for line in refused)]
     lines += ["", "## Formats", ""]
     lines.append("ComfyUI's API format (Export (API) in the editor) runs. The editor's own format is refused with that")
     lines.append("advice.")
