@@ -88,7 +88,9 @@ class NodeContext:
     @property
     def record(self) -> Mapping[str, Any]:
         uses = self._run.sessions.uses()
-        return record([*uses, *not_among(self._outcome.recalled, uses)])
+        found = record([*uses, *not_among(self._outcome.recalled, uses)])
+        # The rule that is not today's is part of what the picture is made with.
+        return {**found, "seed_rule": self.seed_rule} if found and self.seed_rule != "next" else found
 
     @property
     def seed_rule(self) -> SeedRule:

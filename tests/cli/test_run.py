@@ -248,6 +248,8 @@ def test_the_seed_rule_changes_what_samplers_with_noise_draw(tmp_path: Path) -> 
         assert done.returncode == 0, done.stderr
         with Image.open(done.stdout.strip()) as picture:
             pictures.append(np.asarray(picture))
+            said = json.loads(picture.text["onnxflow"]).get("seed_rule")  # type: ignore[attr-defined]
+            assert said == ("same" if rule == "same" else None)
     assert (pictures[0] != pictures[1]).any()
     refused(onnxflow("run", path, "--seed-rule", "nxt", cwd=tmp_path), 2, "--seed-rule 'nxt'", "did you mean 'next'")
 
