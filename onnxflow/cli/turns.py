@@ -57,7 +57,8 @@ class Turns:
     ) -> None:
         if seed_rule not in SEED_RULES:
             raise UsageError(
-                f"--seed-rule {shown(seed_rule)} is none of its choices", hint=did_you_mean(seed_rule, SEED_RULES)
+                f"--seed-rule {shown(seed_rule)} is none of its choices",
+                hint=f"{did_you_mean(seed_rule, SEED_RULES)} allowed: {', '.join(SEED_RULES)}",
             )
         self._seed_rule: SeedRule = seed_rule  # type: ignore[assignment]
         overrides = [parse_override(text) for text in sets]

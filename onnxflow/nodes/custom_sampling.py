@@ -103,7 +103,7 @@ def random_noise(noise_seed: Seed = 0) -> Noise:
 
 @node("DisableNoise", category=f"{_CATEGORY}/noise", display_name="DisableNoise")
 def disable_noise() -> Noise:
-    """No noise at the start; samplers that put noise back at their steps draw it from seed 0."""
+    """No noise at the start; samplers that put noise back draw it as with seed 0."""
     return Noise(0, drawn=False)
 
 

@@ -83,10 +83,17 @@ def draw(
             on_step=on_step,
             latent_scale=model.source.latent.scale,
             seed_rule=ctx.seed_rule,
+            drawn=_drawn(latent) if add_noise else (),
         )
     _check_finite(drawn, guider, "at the last step", rises=rises)
     result = latent.with_samples(drawn)
     return Drawn(result, latent.with_samples(clean[0] / np.float32(model.source.latent.scale)) if clean else result)
+
+
+def _drawn(latent: Latent) -> list[tuple[int, ...]]:
+    """The shapes that the starting noise of a latent is drawn in: one piece, or sample by sample to the last index."""
+    shape = latent.samples.shape
+    return [shape] if latent.batch_index is None else [(1, *shape[1:])] * (max(latent.batch_index) + 1)
 
 
 def denoiser_of(
@@ -163,9 +170,10 @@ def _check_finite(values: Array, guider: Guider, when: str, *, rises: bool) -> N
         )
     raise NumbersError(
         f"the guided prediction of {name} became NaN or infinity {when}: the unet's numbers are too large for cfg"
-        f" {guider.cfg:g}",
+        f" {guider.cfg:g}, or the sampler's options are",
         where=str(guider.model.source.root),
-        hint="use a lower cfg; where it is low, the model's weights may be damaged: onnxflow verify tells",
+        hint="use a lower cfg, and usual options of the sampler; where they are, the model's weights may be damaged:"
+        " onnxflow verify tells",
     )
 
 

@@ -56,7 +56,7 @@ def image_scale_to_total_pixels(
     InputError when a picture is so thin that a side comes to less than one pixel.
     """
     height, width = _size(image)
-    scale = math.sqrt(megapixels * 1024 * 1024 / (width * height))
+    scale = math.sqrt(int(megapixels * 1024 * 1024) / (width * height))
     return _resized(image, round(width * scale), round(height * scale), upscale_method)
 
 

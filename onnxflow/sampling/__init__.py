@@ -8,8 +8,8 @@
     patches.py          what nodes change about it
     schedules.py        which noise levels a run visits                  beta.py         for one of them
     ramps.py            schedules that know no model                     align_your_steps.py   fitted ones
-    sigmas.py           what is made of a schedule                       patches.py            how else a model is
-    sampled samplers/           how a latent is walked down these levels
+    sigmas.py           what is made of a schedule
+    samplers/           how a latent is walked down these levels
     denoiser.py         network -> denoiser, masks                       mask.py         masks at a latent's size
     guidance.py         classifier-free guidance, of conditions that terms.py, area.py, place.py, sides.py and
                         combine.py deal with

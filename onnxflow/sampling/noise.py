@@ -98,11 +98,11 @@ class TorchGenerator:
 class SeededNoise:
     """A NoiseSource that draws each step's noise from one generator, whatever the noise levels are."""
 
-    def __init__(self, seed: int, shape: Sequence[int], *, drawn: Sequence[int] | None = None) -> None:
-        """``drawn`` is the shape of what others have drawn of the seed before."""
+    def __init__(self, seed: int, shape: Sequence[int], *, drawn: Sequence[Sequence[int]] = ()) -> None:
+        """``drawn`` are the shapes of what others have drawn of the seed before."""
         self._generator = TorchGenerator(seed)
-        if drawn is not None:
-            self._generator.skip(drawn)
+        for before in drawn:
+            self._generator.skip(before)
         self._shape = tuple(shape)
 
     def __call__(self, sigma: np.float32, sigma_next: np.float32, shape: Sequence[int] | None = None) -> Array:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -83,6 +84,7 @@ def sample_denoiser(
     on_step: OnStep | None = None,
     latent_scale: float = SD_LATENT_SCALE,
     seed_rule: SeedRule = "next",
+    drawn: Sequence[Sequence[int]] | None = None,
 ) -> Array:
     """The latent [b,c,h,w] after walking ``latent`` and ``noise`` down ``sigmas`` with any denoiser.
 
@@ -91,6 +93,8 @@ def sample_denoiser(
     noise is drawn from ``seed`` by ``seed_rule``; that of the Brownian samplers is of the seed itself. One sigma alone
     is no step: the latent with noise of that level; without any, ``latent`` is returned as it is. Sigmas may rise (to
     put noise on a latent by the network), which not every sampler can follow.
+    ``drawn`` are the shapes that the starting noise was drawn in (in one piece by default), for a sampler that goes on
+    with its stream.
     InputError for an unknown sampler, sigmas that no network knows, values that are not finite or shapes that differ.
     """
     chosen = find_sampler(sampler) if isinstance(sampler, str) else sampler
@@ -105,11 +109,19 @@ def sample_denoiser(
         return latent
     shape = latent.shape
     model_sampling = denoiser.model_sampling
+    if model_sampling.prediction.is_flow and sigmas[-1] >= 1:
+        raise InputError(
+            f"the sigmas end at {sigmas[-1]:g}, which is pure noise of a flow model: no latent is left of it",
+            where=_WHERE,
+            hint="give the sampler at least one step",
+        )
+    if drawn is None:
+        drawn = () if noise is None else (shape,)
     # Scaling leaves an empty latent at zero, as it must be: there is no offset in this space.
     scale = np.float32(latent_scale)
     latent = latent * scale
     unit_noise = np.zeros(shape, np.float32) if noise is None else _checked(noise, "the noise")
-    step_noise = _step_noise(chosen, sigmas, shape, seed, seed_rule)
+    step_noise = _step_noise(chosen, sigmas, shape, seed, seed_rule, drawn)
     if noise_mask is not None:
         cover = TorchGenerator(next_seed(seed)).randn(shape) if chosen.fresh_mask_noise else unit_noise
         denoiser = MaskedDenoiser(denoiser, latent_mask(noise_mask, shape), latent, cover)
@@ -121,14 +133,21 @@ def sample_denoiser(
     return model_sampling.prediction.inverse_noise_scaling(last, x) / scale
 
 
-def _step_noise(sampler: Sampler, sigmas: Array, shape: tuple[int, ...], seed: int, seed_rule: SeedRule) -> NoiseSource:
+def _step_noise(
+    sampler: Sampler,
+    sigmas: Array,
+    shape: tuple[int, ...],
+    seed: int,
+    seed_rule: SeedRule,
+    drawn: Sequence[Sequence[int]],
+) -> NoiseSource:
     """Where the sampler's noise comes from."""
     if sampler.noise == "brownian":
         positive = sigmas[sigmas > 0]
         if len(positive):
             return BrownianNoise(shape, positive.min(), positive.max(), seed)
     if sampler.noise == "continued":
-        return SeededNoise(seed, shape, drawn=shape)
+        return SeededNoise(seed, shape, drawn=drawn)
     return SeededNoise(next_seed(seed, seed_rule), shape)
 
 

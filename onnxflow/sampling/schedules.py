@@ -216,13 +216,14 @@ def check_sigmas(sigmas: Array) -> Array:
         raise InputError(
             f"sigma {at} of {len(sigmas)} is {sigmas[at]}, expected a number",
             where=_WHERE,
-            hint="kl_optimal needs 2 steps or more",
+            hint="look at the node it comes from; of the schedulers, kl_optimal needs 2 steps or more",
         )
     if (sigmas < 0).any() or (sigmas[:-1] == 0).any():
         at = int(np.argmax((sigmas < 0) | (np.append(sigmas[:-1], 1) == 0)))
         raise InputError(
             f"sigma {at} of {len(sigmas)} is {sigmas[at]}; sigmas must be positive, only the last may be 0",
             where=_WHERE,
+            hint="look at the node that they come from",
         )
     return sigmas
 

@@ -187,3 +187,34 @@ def test_an_unknown_sampler_is_named_with_its_neighbours_and_the_list() -> None:
         find_sampler("eulr")
     assert "did you mean 'euler'" in caught.value.hint
     assert "dpmpp_2m" in caught.value.hint
+
+
+@pytest.mark.parametrize("name", sorted(SAMPLERS))
+@pytest.mark.parametrize("model", [SD, FLOW], ids=["eps", "flow"])
+@pytest.mark.parametrize(
+    "sigmas",
+    [[0.9, 0.5, 0.9, 0.3, 0.1, 0], [0.01, 0.9, 0.5, 0.2, 0], [0.1, 0.3, 0.6, 0.9], [0.5, 0.7, 0.7, 0.5, 0.7, 0.2, 0]],
+)
+def test_levels_in_any_order_give_numbers_or_none_but_no_failure(
+    name: str, model: ModelSampling, sigmas: list[float]
+) -> None:
+    answer = prepare_noise((1, 4, 4, 4), 2)
+    with np.errstate(all="ignore"):
+        found = sample_denoiser(
+            Constant(answer, model),
+            noise=prepare_noise(answer.shape, 3),
+            latent=np.zeros_like(answer),
+            sigmas=np.array(sigmas, np.float32),
+            sampler=name,
+            seed=3,
+        )
+    assert found.shape == answer.shape
+
+
+def test_no_noise_is_added_where_a_step_goes_all_the_way_down() -> None:
+    nothing = np.zeros((1, 4, 4, 4), np.float32)
+    found = SAMPLERS["euler_ancestral"].function(
+        Constant(nothing, SD), nothing + 2, np.array([1, 2], np.float32), noise=SeededNoise(1, nothing.shape),
+        on_step=lambda k, n, x, denoised: None,
+    )  # fmt: skip
+    assert not found.any()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from itertools import pairwise
 
 import numpy as np
@@ -90,12 +91,12 @@ def ipndm_v(denoiser: Denoiser, x: Array, sigmas: Array, *, noise: NoiseSource, 
             history.pop(0)
         history = [(sigma, derivative(x, sigma, denoised)), *history[:3]]
         levels = [float(sigma_next), *(float(level) for level, _ in history)]
-        lengths = [after - before for after, before in pairwise(levels)]
+        lengths = [np.float64(after - before) for after, before in pairwise(levels)]
         x = x + (sigma_next - sigma) * _sum(_unequal_steps(lengths), [d for _, d in history])
     return x
 
 
-def _unequal_steps(h: list[float]) -> _Weights:
+def _unequal_steps(h: Sequence[float]) -> _Weights:
     """The weights for steps of lengths ``h``, the one to be made first, each as a correction of the order below. The
     second order is that of Adams and Bashforth; the third is where steps are equal; those of the fourth do not even sum
     to 1 where they are not. Pictures of this sampler are made by these weights, so they stay."""

@@ -12,8 +12,9 @@ from onnxflow.sampling.samplers.step import ONE, TWO, ZERO, ancestral_levels, de
 
 _THIRD, _TWO_THIRDS = np.float32(1 / 3), np.float32(2 / 3)
 _TOLERANCE_OF_THE_END = np.float32(1e-5)
+_MOST_SAFE = 1.0 + math.pi / 2  # a step's factor is below this, however good it is
 _WHERE = "sampler"
-_MOST_REJECTED = 1000  # in a row
+_MOST_REJECTED = 50  # in a row
 
 
 def dpm_fast(denoiser: Denoiser, x: Array, sigmas: Array, *, noise: NoiseSource, on_step: OnStep) -> Array:
@@ -72,7 +73,7 @@ def dpm_adaptive(
     tried = rejected = 0
     while time < end - _TOLERANCE_OF_THE_END if forward else time > end + _TOLERANCE_OF_THE_END:
         ahead = np.float32(time + np.float32(length.h))
-        if ahead == time or rejected == _MOST_REJECTED:
+        if ahead == time or rejected == _MOST_REJECTED or accept_safety > _MOST_SAFE:
             raise InputError(
                 f"the adaptive sampler accepts no step at sigma {exp(-time):.4g}: h_init {h_init:g}, rtol {rtol:g},"
                 f" atol {atol:g}, accept_safety {accept_safety:g}",

@@ -77,9 +77,8 @@ def er_sde(
             slope_before = slope
         if s_noise > 0:
             variance = float(level_next) ** 2 - float(level) ** 2 * float(ratio) ** 2
-            if variance > 0:
-                up = np.float32(math.sqrt(variance))
-                x = x + alpha_next * noise(sigma, sigma_next) * np.float32(s_noise) * up
+            up = np.float32(math.sqrt(variance) if variance > 0 else 0.0)
+            x = x + alpha_next * noise(sigma, sigma_next) * np.float32(s_noise) * up
         history = [(level, denoised), *history[:1]]
     return x
 

@@ -51,8 +51,8 @@ def euler_ancestral(
             down, up = ancestral_levels(sigma, sigma_next, eta)
             if down == 0:
                 x = denoised
-            else:
-                x = x + derivative(x, sigma, denoised) * (down - sigma)
+                continue
+            x = x + derivative(x, sigma, denoised) * (down - sigma)
             if eta > 0:
                 x = x + noise(sigma, sigma_next) * np.float32(s_noise) * up
     return x

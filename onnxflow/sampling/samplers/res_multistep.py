@@ -52,12 +52,14 @@ def _res(
             x = x + d * (down - sigma) if uncond is None else denoised + d * down
         else:
             h = math.log(float(sigma) / float(down))
-            c_2 = math.log(previous[1] / previous[0]) / h
+            # 1 / c_2; a step that went down to 0 is infinitely long, and one of no length says nothing.
+            length = math.log(previous[1] / previous[0]) if previous[1] > 0 else -math.inf
+            share = h / length if length else math.nan
             phi_1 = math.expm1(-h) / -h
             phi_2 = (phi_1 - 1.0) / -h
             if uncond is not None:
                 x = x + (denoised - uncond)
-            newest, older = np.float32(h * (phi_1 - phi_2 / c_2)), np.float32(h * phi_2 / c_2)
+            newest, older = np.float32(h * (phi_1 - phi_2 * share)), np.float32(h * phi_2 * share)
             x = np.float32(math.exp(-h)) * x + (newest * base + older * previous[2])
         if sigma_next > 0 and eta > 0:
             x = x + noise(sigma, sigma_next) * up

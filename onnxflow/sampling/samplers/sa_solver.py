@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 
 import numpy as np
@@ -10,7 +9,7 @@ from numpy.typing import NDArray
 
 from onnxflow.sampling.model_sampling import ModelSampling
 from onnxflow.sampling.protocols import Array, Denoiser, NoiseSource, OnStep
-from onnxflow.sampling.samplers.step import exp, log_snr, noise_share, off_pure_noise
+from onnxflow.sampling.samplers.step import exp, log_snr, noise_share, off_pure_noise, solved
 
 _Float64 = NDArray[np.float64]
 Tau = Callable[[np.float32], float]
@@ -51,9 +50,8 @@ def sa_solver(
     lambdas: list[np.float32] = []  # of the predictions, the latest last
     predictions: list[Array] = []
     predicted, added = x, None
-    last: tuple[np.float32, np.float32, float] | None = (
-        None  # the level before, its lambda, and tau of the step from it
-    )
+    # The level before, its lambda, and tau of the step from it.
+    last: tuple[np.float32, np.float32, float] | None = None
     for k in range(steps):
         sigma, sigma_next = sigmas[k], sigmas[k + 1]
         denoised = denoiser(predicted, sigma)
@@ -126,7 +124,7 @@ def _weights(
     places = np.array(lambdas, np.float64)
     first, last = float(start), float(end)
     if simple and len(places) == 2:
-        whole = -math.expm1(-rate * (last - first))
+        whole = -float(np.expm1(-rate * (last - first)))
         if correcting:
             older = whole - 0.5 * rate * (last - first)
             return np.array([older, whole - older], np.float32)
@@ -135,12 +133,12 @@ def _weights(
     # Centred on the end, where the powers stay small.
     moments = _moments(first - last, len(places), rate)
     powers = np.vander(places - last, len(places), increasing=True).T
-    return np.linalg.solve(powers, moments).astype(np.float32)
+    return solved(powers, moments).astype(np.float32)
 
 
 def _moments(start: float, count: int, rate: float) -> _Float64:
     """The integrals of rate e^(rate u) u^p from ``start`` to 0 for p = 0 .. count - 1, by parts."""
-    left = math.exp(rate * start)
+    left = float(np.exp(rate * start))
     found = [1.0 - left]
     for p in range(1, count):
         found.append(-(start**p) * left - p / rate * found[-1])

@@ -6,6 +6,7 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from onnxflow.sampling.model_sampling import ModelSampling
 from onnxflow.sampling.protocols import Array
@@ -25,17 +26,25 @@ def derivative(x: Array, sigma: np.float32, denoised: Array) -> Array:
 
 def exp(value: np.float32) -> np.float32:
     """e^value."""
-    return np.float32(math.exp(value)) if value < 88.0 else np.float32(np.inf)
+    return np.float32(np.inf) if value >= 88.0 else np.float32(math.exp(value))
 
 
 def expm1(value: np.float32) -> np.float32:
     """e^value - 1, exact near 0."""
-    return np.float32(math.expm1(value)) if value < 88.0 else np.float32(np.inf)
+    return np.float32(np.inf) if value >= 88.0 else np.float32(math.expm1(value))
 
 
 def log(value: np.float32) -> np.float32:
     """The natural logarithm; -infinity at 0."""
-    return np.float32(math.log(value)) if value > 0 else np.float32(-np.inf)
+    return np.float32(-np.inf) if value <= 0 else np.float32(math.log(value))
+
+
+def solved(matrix: NDArray[np.float64], right: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The weights that solve a linear system; NaN where levels coincide, so that there are none."""
+    try:
+        return np.asarray(np.linalg.solve(matrix, right), np.float64)
+    except np.linalg.LinAlgError:
+        return np.full(len(right), np.nan)
 
 
 def between(low: np.float32, high: np.float32) -> np.float32:

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from onnxflow.sampling.protocols import Array, Denoiser, NoiseSource, OnStep
-from onnxflow.sampling.samplers.step import HALF, ONE, TWO, exp, log
+from onnxflow.sampling.samplers.step import HALF, ONE, TWO, exp, log, solved
 
 CLEAN = 0.001
 """The level that stands for 0, whose lambda is infinite."""
@@ -120,12 +120,12 @@ class _Coefficients:
         if self._order == 2:
             weights = np.array([0.5])
         else:
-            weights = np.linalg.solve(self._matrix[:-1, :-1], self._right[:-1])
+            weights = solved(self._matrix[:-1, :-1], self._right[:-1])
         return base - np.float32(self._alpha * self._b) * self._sum(weights)
 
     def corrected(self, base: Array, model: Array) -> Array:
         """The corrector, which also knows the prediction at the new level: Zhao et al. (2023), eq. 5."""
-        weights = np.array([0.5]) if self._order == 1 else np.linalg.solve(self._matrix, self._right)
+        weights = np.array([0.5]) if self._order == 1 else solved(self._matrix, self._right)
         last = np.float32(weights[-1]) * (model - self._model)
         total = self._sum(weights[:-1]) + last if self._differences else last
         return base - np.float32(self._alpha * self._b) * total
