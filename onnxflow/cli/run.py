@@ -61,7 +61,7 @@ def run(
         ),
     ] = "next",
     preview: Annotated[
-        Path | None, typer.Option(metavar="DIR", help="Write a small picture of every step into this folder (JPEG).")
+        str | None, typer.Option(metavar="DIR", help="Write a small picture of every step into this folder (JPEG).")
     ] = None,
     metadata: Annotated[bool, typer.Option(help="Keep the workflow in the pictures.")] = True,
     quiet: Annotated[
@@ -91,7 +91,7 @@ def _run(
     seed: int | None,
     count: int,
     json: bool,
-    preview: Path | None,
+    preview: str | None,
     metadata: bool,
     quiet: bool,
     verbose: bool,

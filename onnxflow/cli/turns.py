@@ -52,14 +52,16 @@ class Turns:
         fallback: str,
         on_nan: str,
         seed_rule: str = SEED_RULES[0],
-        preview: Path | None = None,
+        preview: str | None = None,
         quiet: bool = False,
     ) -> None:
         if seed_rule not in SEED_RULES:
             raise UsageError(
                 f"--seed-rule {shown(seed_rule)} is none of its choices",
-                hint=f"{did_you_mean(seed_rule, SEED_RULES)} allowed: {', '.join(SEED_RULES)}",
+                hint=did_you_mean(seed_rule, SEED_RULES, what="allowed"),
             )
+        if preview == "":  # which as a path would be the working folder
+            raise UsageError("--preview: the folder's name is empty", hint="name a folder; . is the working one")
         self._seed_rule: SeedRule = seed_rule  # type: ignore[assignment]
         overrides = [parse_override(text) for text in sets]
         settings = load_settings(models, input_dir, output_dir, environment=os.environ, working_dir=Path.cwd())

@@ -62,9 +62,10 @@ class MaskedDenoiser:
     def _covered(self, x: Array, sigma: np.float32) -> Array:
         if x.shape != self._latent.shape:
             raise InputError(
-                f"the latent has grown from {list(self._latent.shape)} to {list(x.shape)}, and its noise mask has not",
+                f"the sampler changed the latent's shape from {list(self._latent.shape)} to {list(x.shape)}, and its"
+                " noise mask keeps the old one",
                 where="denoiser",
-                hint="use a sampler that keeps the size, or no noise mask",
+                hint="set scale_ratio of SamplerLCMUpscale to 1, or remove the noise mask",
             )
         noised = self.model_sampling.prediction.noise_scaling(sigma, self._noise, self._latent)
         return x * self._mask + noised * self._keep

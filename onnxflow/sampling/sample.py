@@ -113,7 +113,9 @@ def sample_denoiser(
         raise InputError(
             f"the sigmas end at {sigmas[-1]:g}, which is pure noise of a flow model: no latent is left of it",
             where=_WHERE,
-            hint="give the sampler at least one step",
+            hint="give the sampler at least one step"
+            if len(sigmas) == 1
+            else "end below 1: cut the last level off with SplitSigmas, or flip a schedule of a denoise below 1",
         )
     if drawn is None:
         drawn = () if noise is None else (shape,)

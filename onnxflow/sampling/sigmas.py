@@ -59,12 +59,18 @@ def flip(sigmas: Array) -> Array:
 
 
 def with_first(sigmas: Array, sigma: float) -> Array:
-    """The levels with ``sigma`` instead of the first; InputError when there are none."""
+    """The levels with ``sigma`` instead of the first; InputError when there are none, and for 0 before others."""
     if len(sigmas) == 0:
         raise InputError(
             "the schedule is empty: there is no first sigma to set",
             where=_WHERE,
             hint="raise the denoise of the scheduler before it above 0",
+        )
+    if sigma == 0 and len(sigmas) > 1:
+        raise InputError(
+            "the first sigma cannot be 0, where more levels follow: there is no step from a clean latent",
+            where=_WHERE,
+            hint="use a sigma above 0",
         )
     changed = sigmas.copy()
     changed[0] = sigma

@@ -168,3 +168,13 @@ def test_ids_stay_readable(node: str, name: str) -> None:
 def test_a_long_id_is_cut_and_stays_another_one() -> None:
     names = {file_name("n" * 5000 + end) for end in "ab"}
     assert len(names) == 2 and {len(name) for name in names} == {100}
+
+
+def test_an_empty_name_is_no_folder(tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-P", "-m", "onnxflow", "run", str(TXT2IMG), "--preview", ""],
+        cwd=tmp_path, env=dict(os.environ), capture_output=True, text=True, check=False, timeout=120,
+    )  # fmt: skip
+    assert done.returncode == 2
+    assert "--preview: the folder's name is empty" in done.stderr
+    assert list(tmp_path.iterdir()) == []

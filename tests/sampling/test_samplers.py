@@ -218,3 +218,14 @@ def test_no_noise_is_added_where_a_step_goes_all_the_way_down() -> None:
         on_step=lambda k, n, x, denoised: None,
     )  # fmt: skip
     assert not found.any()
+
+
+def test_a_flow_that_ends_in_pure_noise_says_what_to_cut() -> None:
+    answer = prepare_noise((1, 4, 4, 4), 2)
+    for sigmas, hint in (([1], "at least one step"), ([0.2, 0.6, 1], "SplitSigmas")):
+        with pytest.raises(InputError, match="pure noise of a flow model") as caught:
+            sample_denoiser(
+                Constant(answer, FLOW), noise=answer, latent=answer, sigmas=np.array(sigmas, np.float32),
+                sampler="euler", seed=1,
+            )  # fmt: skip
+        assert hint in caught.value.hint

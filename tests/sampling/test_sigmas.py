@@ -61,7 +61,9 @@ def test_flip() -> None:
 
 def test_with_first() -> None:
     assert np.array_equal(with_first(falling(3, 2, 0), 136.1), np.float32([136.1, 2, 0]))
-    assert np.array_equal(with_first(falling(3, 2, 0), 0.0), [0, 2, 0])
+    assert np.array_equal(with_first(falling(3), 0.0), [0])
+    with pytest.raises(InputError, match="cannot be 0"):
+        with_first(falling(3, 2, 0), 0.0)
 
 
 def test_what_is_given_stays_as_it_is() -> None:
