@@ -1,7 +1,7 @@
 # `make` lists what there is. The environments are made by pip alone, on Python 3.11 or newer (PYTHON=... names another).
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help demo dev test test-full lint types imports test-runtime test-export test-optimum test-openvino test-webgpu test-lowest test-install test-arm test-haswell bench-engine bench-sampling bench-start bench-quality bench-models bench-providers tiny-model ship-tiny-model compatibility wheel constraints clean
+.PHONY: help demo dev test test-full lint types imports test-runtime test-export test-optimum test-openvino test-webgpu test-lowest test-install test-arm test-haswell bench-engine bench-sampling bench-images bench-start bench-quality bench-models bench-providers tiny-model ship-tiny-model compatibility wheel constraints clean
 .NOTPARALLEL:
 # A folder called onnxflow/ lies here: with this set, `python -m ...` still finds the installed package.
 export PYTHONSAFEPATH := 1
@@ -68,6 +68,9 @@ bench-engine: .venv-test/linked ## what the engine costs a node
 
 bench-sampling: .venv-test/linked ## what sampling costs outside the network
 	.venv-test/bin/python tests/bench/sampling.py
+
+bench-images: .venv-export/linked ## operations on 2048x2048 pictures beside PyTorch (BENCH=blur for some of them)
+	PYTHONPATH=tests/bench .venv-export/bin/python -m images $(BENCH)
 
 bench-start: .venv-test/linked ## seconds and memory from the start of the process to the picture
 	.venv-test/bin/python tests/bench/start.py

@@ -1,0 +1,1 @@
+"""Results of nodes as files to look at: pictures, plots and numbers."""
