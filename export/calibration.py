@@ -21,6 +21,7 @@ from torch import Tensor, nn
 
 from onnxflow.errors import InputError, ModelError, UsageError, shown
 from onnxflow.export.int8_weights import KEPT, SMALLEST
+from onnxflow.text.embeddings import NoEmbeddings
 from onnxflow.text.groups import check as check_text
 from onnxflow.text.prompt import parse
 
@@ -107,7 +108,7 @@ def check_prompts(prompts: Sequence[str]) -> None:
     """UsageError for a prompt that no text encoder can read, before any work is done."""
     for prompt in prompts:
         try:
-            check_text(parse(prompt))
+            check_text(parse(prompt), NoEmbeddings())
         except InputError as error:
             raise UsageError(f"the prompt {shown(prompt)} cannot be used: {error.message}", hint=error.hint) from None
 

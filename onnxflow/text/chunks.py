@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from onnxflow.errors import ModelError
-from onnxflow.text.groups import Group
+from onnxflow.text.groups import Group, Token
 
 LARGE_GROUP: Final = 8
 """Groups of at least this many tokens are cut at the end of a chunk; smaller ones move to the next."""
@@ -29,9 +29,9 @@ class ChunkShape:
 
 @dataclass(frozen=True, slots=True)
 class Chunk:
-    """One input of the text encoder: ``length`` token ids, their weights, and the group of each (from 1; 0: none)."""
+    """One input of the text encoder: ``length`` tokens, their weights, and the group of each (from 1; 0: none)."""
 
-    tokens: tuple[int, ...]
+    tokens: tuple[Token, ...]
     weights: tuple[float, ...]
     groups: tuple[int, ...]
 
@@ -44,7 +44,7 @@ def chunks_of(groups: Iterable[Group], shape: ChunkShape) -> tuple[Chunk, ...]:
     """``groups`` in order in as many chunks as they need, at least one: start, tokens, end, padding."""
     room = shape.length - 2
     chunks: list[Chunk] = []
-    tokens: list[int] = []
+    tokens: list[Token] = []
     weights: list[float] = []
     numbers: list[int] = []
 

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from onnxflow.errors import InputError, ModelError
 from onnxflow.text.chunks import Chunk, ChunkShape, chunks_of, empty_chunk
+from onnxflow.text.embeddings import NO_EMBEDDINGS, Embeddings, Vector
 from onnxflow.text.groups import WEIGHT_HINT, check, groups_of
 from onnxflow.text.prompt import parse
 from onnxflow.text.tokenizer import Tokenizer
@@ -24,6 +25,7 @@ LAST_LAYER: Final = -1
 
 BEFORE_LAST: Final = -2
 """The layer before it."""
+HIDDEN: Final = "hidden_states"
 NORMED: Final = "normed_hidden_states"
 LAST: Final = "last_hidden_state"
 """What a network gives instead of ``NORMED`` that has only its last layer to give: that one, [chunks, length, dim]."""
@@ -55,13 +57,15 @@ def reading_of(family: str, component: str, skipped: int) -> Reading:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class TextModel:
-    """What a text encoder needs besides its network: tokenizer, token table [vocabulary, dim], shape of its chunks, and
-    what is read of it. Without a table the network takes token ids and looks them up itself."""
+    """What a text encoder needs besides its network: tokenizer, token table [vocabulary, dim], shape of its chunks,
+    what is read of it, and the embeddings that prompts may refer to. Without a table the network takes token ids and
+    looks them up itself; then it can have no embeddings."""
 
     tokenizer: Tokenizer
     table: NDArray[Any] | None
     shape: ChunkShape
     reading: Reading = Reading()
+    embeddings: Embeddings = NO_EMBEDDINGS
 
     def __post_init__(self) -> None:
         if self.table is None:
@@ -76,20 +80,31 @@ class TextModel:
 
 
 def encode_prompt(prompt: str, model: TextModel, session: Session, *, layer: int | None = None) -> Conditioning:
-    """The condition of ``prompt``, [1, 77 a chunk, dim], and the pooled output of its first chunk, [1, dim].
+    """The condition of ``prompt``: ``encode_chunks`` of its ``prompt_chunks``, with their errors."""
+    return encode_chunks(prompt_chunks(prompt, model), model, session, layer=layer)
 
-    ``layer`` counts from the end (-1 is the last); None means the family's own, one that the network does not have the
-    last. A weight w moves
-    a token's state x away from the empty prompt's state e at the same place: e + w (x - e). InputError for a weight
-    that is not finite or makes states overflow and for embeddings; ModelError when the network's outputs are not those
-    of a text encoder, or not finite.
-    """
+
+def prompt_chunks(prompt: str, model: TextModel) -> tuple[Chunk, ...]:
+    """The chunks of ``prompt``, at least one; InputError for a weight that is not finite and for an embedding that is
+    not there."""
     segments = parse(prompt)
-    check(segments)
-    chunks = chunks_of(groups_of(segments, model.tokenizer), model.shape)
+    check(segments, model.embeddings)
+    return chunks_of(groups_of(segments, model.tokenizer, model.embeddings), model.shape)
+
+
+def encode_chunks(
+    chunks: Sequence[Chunk], model: TextModel, session: Session, *, layer: int | None = None
+) -> Conditioning:
+    """The condition of ``chunks``, [1, 77 a chunk, dim], and the pooled output of the first one, [1, dim].
+
+    ``layer`` counts from the end (-1 is the last, after the final norm where the family's states are); None means the
+    family's own, one that the network does not have the last after the final norm. A weight w moves a token's state x
+    away from the empty prompt's state e at the same place: e + w (x - e). InputError for weights that make states
+    overflow; ModelError when the network's outputs are not those of a text encoder, or not finite.
+    """
     weights = np.array([chunk.weights for chunk in chunks], dtype=np.float32)
     weighted = bool((weights != 1).any())
-    states, pooled = _run((*chunks, empty_chunk(model.shape)) if weighted else chunks, model, session, layer)
+    states, pooled = _run((*chunks, empty_chunk(model.shape)) if weighted else tuple(chunks), model, session, layer)
     if weighted:
         states = _weigh(states[:-1], states[-1], weights)
     return Conditioning((Cond(states.reshape(1, -1, states.shape[-1]), pooled[:1]),))
@@ -120,48 +135,46 @@ def _weigh(states: Array, empty: Array, weights: Array) -> Array:
     return found
 
 
-def _layer(outputs: Mapping[str, NDArray[Any]], wanted: str, place: int) -> NDArray[Any]:
-    """The states of one layer, counted from the end; ModelError when the network gives the last one only, normed, and
-    that is not what is asked for."""
-    if place >= 0:
-        place = LAST_LAYER  # beyond what the network was exported with
-    if wanted in outputs:
-        layers = outputs[wanted]
-        found: NDArray[Any] = layers[place if -len(layers) < place else LAST_LAYER]
-        return found
-    if place != LAST_LAYER or wanted != NORMED:
+def _layer(outputs: Mapping[str, NDArray[Any]], reading: Reading, layer: int | None) -> NDArray[Any]:
+    """The states of ``layer``, counted from the end of the whole network; beyond the first one those of the last, after
+    the final norm. ModelError when the graph does not give them."""
+    wanted = NORMED if reading.normed else HIDDEN
+    place = (reading.layer if layer is None else layer) + reading.skipped
+    if wanted in outputs and place < 1 - len(outputs[wanted]):
+        wanted, place = NORMED, LAST_LAYER + reading.skipped
+    if place > LAST_LAYER:
         raise ModelError(
-            f"the workflow needs layer {place} of the text encoder ({wanted}), whose graph gives only the last one"
-            f" after the final norm ({LAST})",
+            f"the workflow needs a layer of the text encoder that its export left out: the last {reading.skipped}",
+            hint="use CLIPSetLastLayer with -2 or less, or export the model from a file that has all layers",
+        )
+    if wanted in outputs:
+        found: NDArray[Any] = outputs[wanted][place]
+        return found
+    if place != LAST_LAYER or wanted != NORMED or LAST not in outputs:
+        raise ModelError(
+            f"the workflow needs layer {place} of the text encoder ({wanted}), whose graph gives only"
+            f" {', '.join(outputs) or 'nothing'}",
             hint="export the model again with 'onnxflow export', whose graphs give all layers",
         )
     return outputs[LAST]
 
 
-def _run(chunks: tuple[Chunk, ...], model: TextModel, session: Session, layer: int | None) -> tuple[Array, Array]:
+def _run(chunks: Sequence[Chunk], model: TextModel, session: Session, layer: int | None) -> tuple[Array, Array]:
     """States [chunks, length, dim] of ``layer``, and pooled outputs [chunks, dim]."""
     reading = model.reading
-    wanted = NORMED if reading.normed else "hidden_states"
     pool = "projected" if reading.projected else "pooled"
-    place = (reading.layer if layer is None else layer) + reading.skipped
     states: list[NDArray[Any]] = []
     pooled: list[NDArray[Any]] = []
     for first in range(0, len(chunks), CHUNKS_A_RUN):
         batch = chunks[first : first + CHUNKS_A_RUN]
-        ids = np.array([chunk.tokens for chunk in batch], dtype=np.int64)
-        feeds = {"eos_index": np.array([chunk.end_index(model.shape.end) for chunk in batch], dtype=np.int64)}
-        if model.table is None:
-            feeds["input_ids"] = ids
-        else:
-            feeds["inputs_embeds"] = np.asarray(model.table[ids], dtype=np.float32)
-        outputs = session.run(feeds)
-        missing = [name for name in (wanted, pool) if name not in outputs and not (name == wanted and LAST in outputs)]
-        if missing:
+        ends = np.array([chunk.end_index(model.shape.end) for chunk in batch], dtype=np.int64)
+        outputs = session.run({**_tokens(batch, model), "eos_index": ends})
+        if pool not in outputs:
             raise ModelError(
-                f"the text encoder does not give {' and '.join(missing)}, only {', '.join(outputs) or 'nothing'}",
+                f"the text encoder does not give {pool}, only {', '.join(outputs) or 'nothing'}",
                 hint="export the model again with 'onnxflow export'",
             )
-        states.append(_layer(outputs, wanted, place))
+        states.append(_layer(outputs, reading, layer))
         pooled.append(outputs[pool])
     found = [np.concatenate(parts).astype(np.float32, copy=False) for parts in (states, pooled)]
     if not all(np.isfinite(part).all() for part in found):
@@ -170,3 +183,35 @@ def _run(chunks: tuple[Chunk, ...], model: TextModel, session: Session, layer: i
             hint="its weights are damaged, or it overflowed in 16 bits: export the model again, in 32 bits",
         )
     return found[0], found[1]
+
+
+def _tokens(chunks: Sequence[Chunk], model: TextModel) -> dict[str, NDArray[Any]]:
+    """What the network is fed for the tokens of ``chunks``: their ids, or what the table and embeddings have for
+    them."""
+    vectors = [
+        (row, column, token)
+        for row, chunk in enumerate(chunks)
+        for column, token in enumerate(chunk.tokens)
+        if isinstance(token, Vector)
+    ]
+    ids = np.array([[0 if isinstance(t, Vector) else t for t in chunk.tokens] for chunk in chunks], dtype=np.int64)
+    if model.table is None:
+        if vectors:
+            raise ModelError(
+                f"the prompt refers to the embedding {vectors[0][2].name!r}, and this text encoder's graph takes token"
+                " numbers only",
+                hint="export the model again with 'onnxflow export', whose graphs take vectors",
+            )
+        return {"input_ids": ids}
+    found = np.asarray(model.table[ids], dtype=np.float32)
+    for row, column, token in vectors:
+        embedding = model.embeddings.vectors(token.name)
+        if embedding.shape[1] != found.shape[2]:
+            raise InputError(
+                f"the vectors of the embedding {token.name!r} are {embedding.shape[1]} wide, the text encoder's are"
+                f" {found.shape[2]}: it was made for models of another family",
+                hint="take it out of the prompt, or use one for this family (768 for SD1, 1024 for SD2, 768 and 1280"
+                " for SDXL)",
+            )
+        found[row, column] = embedding[token.row]
+    return {"inputs_embeds": found}

@@ -3,6 +3,7 @@
 import hashlib
 import json
 import math
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +12,9 @@ import pytest
 from numpy.typing import NDArray
 
 from onnxflow.text.chunks import ChunkShape
+from onnxflow.text.clip import clip_merges, clip_vocabulary
 from onnxflow.text.encode import Reading, TextModel
-from onnxflow.text.tokenizer import Tokenizer, read_tokenizer
+from onnxflow.text.tokenizer import Tokenizer
 from onnxflow.values import Array, Feeds
 
 GOLDENS = Path(__file__).parent.parent / "goldens"
@@ -28,9 +30,34 @@ def prompts() -> list[dict[str, Any]]:
 
 @pytest.fixture(scope="session")
 def clip_tokenizer() -> Tokenizer:
-    """CLIP's tokenizer, cut down to the entries that the goldens' prompts need."""
-    folder = GOLDENS / "clip_subset"
-    return read_tokenizer(folder / "vocab.json", folder / "merges.txt")
+    """CLIP's tokenizer, from the merges that come with the package."""
+    return Tokenizer(clip_vocabulary(), {merge: rank for rank, merge in enumerate(clip_merges())})
+
+
+class Given:
+    """The embeddings of a dictionary."""
+
+    def __init__(self, arrays: Mapping[str, Array]) -> None:
+        self.arrays = arrays
+
+    def exists(self, name: str) -> bool:
+        return name in self.arrays
+
+    def vectors(self, name: str) -> Array:
+        return self.arrays[name]
+
+    def missing_hint(self, name: str) -> str:
+        return f"no {name} here"
+
+
+@pytest.fixture(scope="session")
+def embeddings() -> Given:
+    """The embeddings that the goldens' prompts refer to, for OpenAI's CLIP, under both names of the file."""
+    found = {}
+    with np.load(GOLDENS / "prompt_embeddings.npz") as arrays:
+        for name in ("emb3", "emb10", "emb1d"):
+            found[name] = found[f"{name}.safetensors"] = np.atleast_2d(arrays[f"{name}__clip_l"])
+    return Given(found)
 
 
 class TinyClip:
@@ -117,6 +144,12 @@ def _draw(name: str, shape: tuple[int, ...], kind: str, gain: float = 1.0) -> Ar
     return normal.astype(np.float16).astype(np.float32)
 
 
+def tiny_embeddings(which: str) -> Given:
+    """The embedding "tiny" that some prompts of the goldens refer to."""
+    with np.load(GOLDENS / "tiny_clip.npz") as arrays:
+        return Given({"tiny": arrays[f"embedding_tiny_clip_{which}"]})
+
+
 @pytest.fixture(scope="session")
 def tiny_clip() -> TinyClip:
     return TinyClip()
@@ -125,7 +158,7 @@ def tiny_clip() -> TinyClip:
 @pytest.fixture(scope="session")
 def tiny_model(tiny_clip: TinyClip, clip_tokenizer: Tokenizer) -> TextModel:
     shape = ChunkShape(start=clip_tokenizer.start, end=clip_tokenizer.end, pad=clip_tokenizer.end)
-    return TextModel(clip_tokenizer, tiny_clip.table, shape)
+    return TextModel(clip_tokenizer, tiny_clip.table, shape, embeddings=tiny_embeddings("l"))
 
 
 @pytest.fixture(scope="session")
@@ -138,8 +171,18 @@ def sdxl_models(tiny_clip: TinyClip, tiny_open_clip: TinyClip, clip_tokenizer: T
     """SDXL's two text encoders: OpenCLIP pads with token 0."""
     start, end = clip_tokenizer.start, clip_tokenizer.end
     return [
-        TextModel(clip_tokenizer, tiny_clip.table, ChunkShape(start, end, end), Reading(-2, normed=False)),
         TextModel(
-            clip_tokenizer, tiny_open_clip.table, ChunkShape(start, end, 0), Reading(-2, normed=False, projected=True)
+            clip_tokenizer,
+            tiny_clip.table,
+            ChunkShape(start, end, end),
+            Reading(-2, normed=False),
+            tiny_embeddings("l"),
+        ),
+        TextModel(
+            clip_tokenizer,
+            tiny_open_clip.table,
+            ChunkShape(start, end, 0),
+            Reading(-2, normed=False, projected=True),
+            tiny_embeddings("g"),
         ),
     ]

@@ -7,9 +7,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from onnxflow.errors import InputError, ModelError
+from onnxflow.errors import ModelError
 from onnxflow.text.chunks import ChunkShape, chunks_of, empty_chunk
-from onnxflow.text.groups import Group, groups_of
+from onnxflow.text.embeddings import Embeddings, Vector
+from onnxflow.text.groups import Group, Token, groups_of
 from onnxflow.text.prompt import parse
 from onnxflow.text.tokenizer import Tokenizer
 
@@ -19,25 +20,35 @@ some_groups = st.lists(
 )
 
 
-def test_all_prompts_of_comfyui_without_embeddings(prompts: list[dict[str, Any]], clip_tokenizer: Tokenizer) -> None:
+@pytest.mark.parametrize("number", range(77))
+def test_prompts_of_comfyui(
+    number: int, prompts: list[dict[str, Any]], clip_tokenizer: Tokenizer, embeddings: Embeddings
+) -> None:
+    golden = prompts[number]
     first = ChunkShape(clip_tokenizer.start, clip_tokenizer.end, pad=clip_tokenizer.end)
     second = ChunkShape(clip_tokenizer.start, clip_tokenizer.end, pad=0)
-    compared = 0
-    for golden in prompts:
-        try:
-            groups = groups_of(parse(golden["prompt"]), clip_tokenizer)
-        except InputError:
-            assert "embedding:" in golden["prompt"]
-            continue
-        found = chunks_of(groups, first)
-        assert [list(c.tokens) for c in found] == golden["l_tokens"], golden["prompt"]
-        assert [[_comparable(w) for w in c.weights] for c in found] == [
-            [_comparable(w) for w in row] for row in golden["l_weights"]
-        ], golden["prompt"]
-        assert [list(c.groups) for c in found] == golden["l_word_ids"], golden["prompt"]
-        assert [list(c.tokens) for c in chunks_of(groups, second)] == golden["xl_g_tokens"], golden["prompt"]
-        compared += 1
-    assert compared == 66
+    groups = groups_of(parse(golden["prompt"]), clip_tokenizer, embeddings)
+    found = chunks_of(groups, first)
+    assert [_named(c.tokens, "clip_l") for c in found] == golden["l_tokens"]
+    assert [[_comparable(w) for w in c.weights] for c in found] == [
+        [_comparable(w) for w in row] for row in golden["l_weights"]
+    ]
+    assert [list(c.groups) for c in found] == golden["l_word_ids"]
+    assert [_named(c.tokens, "clip_g") for c in chunks_of(groups, second)] == golden["xl_g_tokens"]
+
+
+def test_there_are_77_prompts(prompts: list[dict[str, Any]]) -> None:
+    assert len(prompts) == 77
+
+
+def _named(tokens: tuple[Token, ...], key: str) -> list[Any]:
+    """Tokens as the goldens write them."""
+    return [
+        {"embedding": token.name.removesuffix(".safetensors"), "key": key, "row": token.row}
+        if isinstance(token, Vector)
+        else token
+        for token in tokens
+    ]
 
 
 def _comparable(weight: float) -> float | str:
