@@ -26,6 +26,10 @@ BUILTIN_MODULES = (
     "onnxflow.nodes.vae",
     "onnxflow.nodes.image",
     "onnxflow.nodes.image_scale",
+    "onnxflow.nodes.image_batch",
+    "onnxflow.nodes.image_layout",
+    "onnxflow.nodes.image_filter",
+    "onnxflow.nodes.image_colour",
     "onnxflow.nodes.latent_file",
     "onnxflow.nodes.placement",
 )
