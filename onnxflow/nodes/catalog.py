@@ -27,6 +27,8 @@ BUILTIN_MODULES = (
     "onnxflow.nodes.image",
     "onnxflow.nodes.image_scale",
     "onnxflow.nodes.latent_file",
+    "onnxflow.nodes.primitive",
+    "onnxflow.nodes.string",
     "onnxflow.nodes.placement",
 )
 
