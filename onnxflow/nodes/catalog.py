@@ -28,6 +28,7 @@ BUILTIN_MODULES = (
     "onnxflow.nodes.image_scale",
     "onnxflow.nodes.latent_file",
     "onnxflow.nodes.primitive",
+    "onnxflow.nodes.preview_any",
     "onnxflow.nodes.string",
     "onnxflow.nodes.placement",
 )
