@@ -30,6 +30,7 @@ BUILTIN_MODULES = (
     "onnxflow.nodes.primitive",
     "onnxflow.nodes.preview_any",
     "onnxflow.nodes.string",
+    "onnxflow.nodes.regex",
     "onnxflow.nodes.placement",
 )
 
