@@ -26,6 +26,7 @@ BUILTIN_MODULES = (
     "onnxflow.nodes.vae",
     "onnxflow.nodes.image",
     "onnxflow.nodes.image_scale",
+    "onnxflow.nodes.animation",
     "onnxflow.nodes.latent_file",
     "onnxflow.nodes.primitive",
     "onnxflow.nodes.preview_any",
