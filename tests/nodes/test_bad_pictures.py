@@ -201,7 +201,8 @@ def test_a_moving_gif_with_holes(tmp_path: Path) -> None:
 
 
 def test_an_mpo_of_several_sizes_is_its_first_picture(tmp_path: Path) -> None:
-    pictures = [PIL.Image.new("RGB", size, (200, 0, 0)) for size in ((32, 16), (16, 8), (8, 8))]
+    # Two, because Pillow 11.0 writes a damaged file of three.
+    pictures = [PIL.Image.new("RGB", size, (200, 0, 0)) for size in ((32, 16), (16, 8))]
     path = stored(tmp_path, encoded(pictures[0], "MPO", save_all=True, append_images=pictures[1:]), "a.mpo")
     assert picture.read(path).pixels.shape == (1, 16, 32, 3)
     assert picture.read_channel(path, "red").shape == (16, 32)
