@@ -15,6 +15,9 @@ from dataclasses import asdict, dataclass
 
 MODES = ("match", "first", "all", "first group", "all groups", "replace")
 
+MEMORY = 2**32
+"""Bytes that the program may take: the matcher remembers ways that it could also have gone."""
+
 
 @dataclass(frozen=True, slots=True)
 class Work:
@@ -109,7 +112,13 @@ def _reason(error: Exception) -> str:
 
 
 def main() -> None:
-    """Carry out the Work on stdin."""
+    """Carry out the Work on stdin, with MEMORY at most where the system can see to that."""
+    try:
+        import resource  # which Windows has not
+
+        resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
+    except (ImportError, AttributeError, ValueError, OSError):
+        pass
     work = Work(**json.loads(sys.stdin.buffer.read()))
     answer: dict[str, object]
     try:

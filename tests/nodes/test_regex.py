@@ -1,13 +1,20 @@
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any, cast
 
 import pytest
+from fakes import disk_at, workflow
 
+from onnxflow.engine.events import Event
+from onnxflow.engine.run import run_workflow
 from onnxflow.errors import InputError
 from onnxflow.nodes import regex
+from onnxflow.nodes.catalog import builtin_catalog
 from onnxflow.nodes.context import Context
 from onnxflow.nodes.spec import NodeSpec
+from onnxflow.providers.session import SessionCache
+from onnxflow.text.regex import search
 
 TEXT = "Cat 12, dog 7\ncat 3"
 
@@ -79,6 +86,14 @@ def test_replace(pattern: str, replace: str, options: dict[str, Any], expected: 
     assert call(regex.regex_replace, pattern, replace=replace, **options) == expected
 
 
+def test_inputs_that_a_workflow_may_leave_out(tmp_path: Path) -> None:
+    inputs = {"string": "A cat", "regex_pattern": "a", "replace": "the"}
+    graph = workflow(r=("RegexReplace", inputs), s=("PreviewAny", {"source": ("r", 0)}))
+    events: list[Event] = []
+    run_workflow(graph, builtin_catalog(), disk_at(tmp_path), SessionCache(), listeners=[events.append])
+    assert [e.data["output"] for e in events if e.type == "executed"] == [{"text": ["the cthet"]}]
+
+
 def test_replace_says_what_is_invalid() -> None:
     with pytest.raises(InputError, match=r"regex_pattern 'a \(b' is invalid: .* at position 2") as caught:
         call(regex.regex_replace, "a (b", replace="")
@@ -100,8 +115,6 @@ def test_a_result_that_is_too_long(spec: NodeSpec, options: dict[str, str], monk
 
 def test_a_catastrophic_pattern_is_an_error_in_every_class(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(regex, "search", lambda work, check: search(work, check, 0.3))
-    from onnxflow.text.regex import search
-
     for spec, options in (
         (regex.regex_match, {}),
         (regex.regex_extract, {"mode": "First Match"}),

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import re
+import sys
 import threading
 import time
 from dataclasses import replace
+from pathlib import Path
 from typing import NoReturn
 
 import pytest
@@ -13,7 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from onnxflow.errors import Cancelled, InputError
-from onnxflow.text import regex
+from onnxflow.text import regex, regex_work
 from onnxflow.text.regex import search, steps
 from onnxflow.text.regex_work import Refused, Work, carry_out
 
@@ -198,3 +200,14 @@ def test_what_fails_while_waiting_leaves_no_child(monkeypatch: pytest.MonkeyPatc
     with pytest.raises(KeyboardInterrupt):
         search(CATASTROPHE, fail)
     assert [child.poll() is not None for child in children] == [True]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems do not hold a program to its memory")
+def test_memory_is_limited(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    program = tmp_path / "little_memory.py"
+    source = Path(regex_work.__file__).read_text(encoding="utf-8")
+    program.write_text(source.replace("MEMORY = 2**32", "MEMORY = 2**27"), encoding="utf-8")
+    monkeypatch.setattr(regex, "_PROGRAM", program)
+    with pytest.raises(InputError, match="ended with exit code 1") as caught:
+        search(Work("match", "(?:(a)|b)*c", "ab" * 2_000_000, 0), nothing)
+    assert "too much memory" in caught.value.hint
