@@ -25,6 +25,9 @@ LIMIT: Final = 10.0
 _AT_ONCE: Final = 10**7
 """Steps of the matcher that nobody notices: about a tenth of a second."""
 
+_LONG_PATTERN: Final = 10_000
+"""Characters that are read in a moment; those of longer patterns alone may take long."""
+
 _TURN: Final = 0.1
 _PROGRAM: Final = Path(__file__).with_name("regex_work.py")
 
@@ -46,7 +49,8 @@ def steps(work: Work) -> float:
     pattern = work.pattern
     repetitions = pattern.count("*") + pattern.count("+")
     choices = pattern.count("?") + pattern.count("|")
-    if "{" in pattern or ("(" in pattern and repetitions) or choices > 64 or repetitions > 64:
+    unclear = "{" in pattern or ("(" in pattern and repetitions) or choices > 64 or repetitions > 64
+    if unclear or len(pattern) > _LONG_PATTERN:
         return float("inf")
     return (len(pattern) + 1) * 2.0**choices * (len(work.text) + 1.0) ** (1 + repetitions)
 

@@ -83,6 +83,7 @@ def test_a_child_says_the_same(mode: str) -> None:
         ("(a|a)" * 30 + "b", "a" * 30, False),
         ("a*" * 70, "", False),
         ("|" * 2000, "", False),
+        ("a" * 10**6, "", False),
     ],
 )
 def test_what_is_done_at_once(pattern: str, text: str, at_once: bool) -> None:
