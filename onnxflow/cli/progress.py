@@ -66,7 +66,8 @@ def _silent(event: Event) -> None:
     """Says nothing."""
 
 
-def _title(graph: Graph, node_id: str) -> str:
+def title_of(graph: Graph, node_id: str) -> str:
+    """A node as progress and summary name it."""
     node = graph.nodes[node_id]
     return printable(f"{node.title or node.class_type} ({node_id})")
 
@@ -98,7 +99,7 @@ class _Lines:
         """Write the line of the node that was running, and ``how`` it ended if not at its end."""
         if self._current:
             seconds = time.perf_counter() - self._started
-            title = _title(self._graph, self._current)
+            title = title_of(self._graph, self._current)
             print(f"{title}: {how}{seconds:.2f} s{self._steps}", file=self._stream, flush=True)
         self._current = self._steps = ""
 
@@ -121,7 +122,7 @@ class _Bars:
                 return
             self._started = time.perf_counter()
             self._total = 1
-            self._title = _title(self._graph, event.data["node"])
+            self._title = title_of(self._graph, event.data["node"])
             self._task = self._progress.add_task(self._title, total=1)
         elif event.type == "progress" and self._task is not None:
             self._total = event.data["max"]

@@ -14,6 +14,7 @@ from onnxflow.cli.json_events import JsonEvents
 from onnxflow.cli.previews import Previews
 from onnxflow.cli.progress import open_progress
 from onnxflow.cli.summary import print_details, print_fallen_back, print_summary, tell_tried
+from onnxflow.cli.texts import Texts
 from onnxflow.engine.cache import ResultCache
 from onnxflow.engine.events import Event, Listener
 from onnxflow.engine.run import interruptible, run_workflow
@@ -103,7 +104,12 @@ class Turns:
                 print(f"run {turn + 1} of {self._count}: {used}", file=sys.stderr)
             with open_progress(current.graph, quiet=quiet, stream=sys.stderr) as progress:
                 tell: Listener = json_events or _print_paths
-                listeners = [progress, self._previews.before(tell, turn) if self._previews else tell]
+                texts = Texts(current.graph)
+                listeners: list[Listener] = [
+                    progress,
+                    texts,
+                    self._previews.before(tell, turn) if self._previews else tell,
+                ]
                 volatile = seeded_nodes(current) if not last else frozenset[str]()
                 work = partial(
                     run_workflow,
@@ -126,6 +132,7 @@ class Turns:
                 print_details(report, sys.stderr)
             if not quiet:
                 print_summary(report, sys.stderr)
+                texts.print(sys.stderr)
             print_fallen_back(report.sessions, sys.stderr)
         sessions.close()
 

@@ -30,7 +30,12 @@ BUILTIN_MODULES = (
     "onnxflow.nodes.image_layout",
     "onnxflow.nodes.image_filter",
     "onnxflow.nodes.image_colour",
+    "onnxflow.nodes.animation",
     "onnxflow.nodes.latent_file",
+    "onnxflow.nodes.primitive",
+    "onnxflow.nodes.preview_any",
+    "onnxflow.nodes.string",
+    "onnxflow.nodes.regex",
     "onnxflow.nodes.placement",
 )
 

@@ -1,4 +1,5 @@
-"""Nodes that read and write picture files: LoadImage, SaveImage, PreviewImage."""
+"""Nodes that read and write picture files: LoadImage, LoadImageOutput, LoadImageMask, SaveImage, PreviewImage,
+MaskPreview."""
 
 from __future__ import annotations
 
@@ -7,10 +8,9 @@ import string
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
-from typing import Annotated, Any
+from typing import Annotated, Any, Final
 
 import numpy as np
-from numpy.typing import NDArray
 
 from onnxflow.errors import InputError
 from onnxflow.models.disk import Disk
@@ -18,7 +18,14 @@ from onnxflow.nodes import input_files, metadata, output_files, picture, png
 from onnxflow.nodes.context import Context
 from onnxflow.nodes.spec import NodeResult, node
 from onnxflow.nodes.widgets import Combo, Hidden, String
+from onnxflow.pixels.eight_bit import to_bytes
 from onnxflow.values import Image, Mask, SavedFile
+
+_OUTPUTS: Final = {
+    "route": "/internal/files/output",
+    "refresh_button": True,
+    "control_after_refresh": "first",
+}
 
 
 def input_pictures(disk: Disk) -> tuple[str, ...]:
@@ -39,6 +46,47 @@ def load_image(
     ctx: Context, image: Annotated[str, Combo(choices=input_pictures, image_upload=True)]
 ) -> tuple[Image, Mask]:
     """The frames of a picture file and their transparency; a mask of 64x64 zeros when nothing is transparent."""
+    return _load(ctx, image)
+
+
+@node(
+    "LoadImageOutput",
+    category="image",
+    display_name="Load Image (from Outputs)",
+    experimental=True,
+    validate=_validate,
+    fingerprint=_fingerprint,
+)
+def load_image_output(
+    ctx: Context,
+    image: Annotated[str, Combo(choices=None, image_upload=True, image_folder="output", remote=_OUTPUTS)],
+) -> tuple[Image, Mask]:
+    """As LoadImage: editors list the files of the output folder here, as ``name [output]``; a bare name is one in the
+    input folder."""
+    return _load(ctx, image)
+
+
+@node(
+    "LoadImageMask",
+    category="mask",
+    display_name="Load Image (as Mask)",
+    validate=_validate,
+    fingerprint=_fingerprint,
+)
+def load_image_mask(
+    ctx: Context,
+    image: Annotated[str, Combo(choices=input_pictures, image_upload=True)],
+    channel: Annotated[str, Combo(picture.CHANNELS)],
+) -> Mask:
+    """One channel of a picture file's first frame, [1, height, width]; alpha as 1 where the picture is transparent."""
+    path = input_files.find(image, ctx.disk.folders, picture.is_picture)
+    try:
+        return Mask(picture.read_channel(path, channel)[np.newaxis])
+    except (ValueError, MemoryError) as error:
+        raise input_files.unreadable(image, path, str(error) or "not enough memory") from error
+
+
+def _load(ctx: Context, image: str) -> tuple[Image, Mask]:
     path = input_files.find(image, ctx.disk.folders, picture.is_picture)
     try:
         found = picture.read(path)
@@ -50,11 +98,12 @@ def load_image(
     return Image(found.pixels), Mask(mask)
 
 
-def _validate_prefix(disk: Disk, filename_prefix: str | None = None) -> str | None:
+def validate_prefix(disk: Disk, filename_prefix: str | None = None) -> str | None:
+    """Why files of this prefix cannot be written into the output folder, or None."""
     return output_files.problem(disk.folders.output, "output", filename_prefix)
 
 
-@node("SaveImage", category="image", display_name="Save Image", output_node=True, validate=_validate_prefix)
+@node("SaveImage", category="image", display_name="Save Image", output_node=True, validate=validate_prefix)
 def save_image(
     ctx: Context,
     images: Image,
@@ -78,16 +127,26 @@ def preview_image(
     extra_pnginfo: Annotated[Any, Hidden("EXTRA_PNGINFO")] = None,
 ) -> NodeResult:
     """Writes each picture into the folder of temporary files, compressed less than SaveImage does."""
+    return _preview(ctx, images, 1, prompt, extra_pnginfo)
+
+
+@node("MaskPreview", category="mask", output_node=True, display_name="MaskPreview")
+def mask_preview(
+    ctx: Context,
+    mask: Mask,
+    prompt: Annotated[Any, Hidden("PROMPT")] = None,
+    extra_pnginfo: Annotated[Any, Hidden("EXTRA_PNGINFO")] = None,
+) -> NodeResult:
+    """Writes each mask as a grey picture into the folder of temporary files: white is masked."""
+    pictures = Image(np.broadcast_to(mask.values[..., np.newaxis], (*mask.values.shape, 3)))
+    return _preview(ctx, pictures, 4, prompt, extra_pnginfo)
+
+
+def _preview(ctx: Context, images: Image, compress_level: int, prompt: Any, extra_pnginfo: Any) -> NodeResult:
     # The letters only keep previews of several runs apart: writing never replaces a file anyway.
     letters = "".join(random.choices(string.ascii_lowercase, k=5))
     place = output_files.target(ctx.disk.folders.temp, "temp", f"ComfyUI_temp_{letters}", now=time.localtime())
-    return _write(ctx, images, place, 1, prompt, extra_pnginfo)
-
-
-def to_bytes(pixels: NDArray[np.float32]) -> NDArray[np.uint8]:
-    """0..1 as 0..255 by cutting off, not rounding, as ComfyUI writes files; values beyond are clipped."""
-    scaled: NDArray[np.float32] = np.clip(np.float32(255) * pixels, 0, 255)
-    return scaled.astype(np.uint8)
+    return _write(ctx, images, place, compress_level, prompt, extra_pnginfo)
 
 
 def _write(
@@ -98,7 +157,7 @@ def _write(
     prompt: Any,
     extra_pnginfo: Mapping[str, Any] | None,
 ) -> NodeResult:
-    _check(images)
+    check_picture(images)
     texts = metadata.texts(prompt, extra_pnginfo, ctx.record) if ctx.metadata else {}
     pictures = [to_bytes(pixels) for pixels in images.pixels]
 
@@ -114,8 +173,8 @@ def _write(
     return NodeResult(saved=tuple(saved), ui={"images": [file.as_ui() for file in saved]})
 
 
-def _check(images: Image) -> None:
-    """InputError when a PNG file cannot show the pictures."""
+def check_picture(images: Image) -> None:
+    """InputError when a picture file cannot show the pictures."""
     shape = images.pixels.shape
     if 0 in shape or shape[3] not in (1, 3, 4):
         raise InputError(

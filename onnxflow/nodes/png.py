@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import struct
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,6 +30,33 @@ def encode(pixels: NDArray[np.uint8], texts: Mapping[str, str], compress_level: 
     picture = Image.fromarray(pixels[..., 0] if pixels.shape[-1] == 1 else pixels)
     file = io.BytesIO()
     picture.save(file, "PNG", pnginfo=info, compress_level=compress_level)
+    return file.getvalue()
+
+
+def encode_frames(
+    frames: Sequence[NDArray[np.uint8]], texts: Mapping[str, str], compress_level: int, duration: int
+) -> bytes:
+    """``frames`` [height, width, 1|3|4] as an animated PNG file that shows each for ``duration`` milliseconds, over and
+    over, with one private ``comf`` chunk for each of ``texts`` after the pixels, where ComfyUI's editor looks for them.
+
+    Frames that equal the one before only lengthen it. OutputError for a keyword or a duration that PNG cannot hold.
+    """
+    from PIL import Image
+    from PIL.PngImagePlugin import PngInfo
+
+    info = PngInfo()
+    for keyword, text in texts.items():
+        info.add(b"comf", _keyword(keyword) + b"\0" + text.encode("ascii"), after_idat=True)
+    first, *others = [Image.fromarray(frame[..., 0] if frame.shape[-1] == 1 else frame) for frame in frames]
+    file = io.BytesIO()
+    options = {"pnginfo": info, "compress_level": compress_level, "duration": duration}
+    try:
+        first.save(file, "PNG", save_all=True, append_images=others, **options)
+    except (ValueError, struct.error) as error:  # the longest time that one frame can be shown depends on Pillow
+        raise OutputError(
+            f"{len(frames)} frames of {duration / 1000:g} s each cannot be written as an animated PNG file: {error}",
+            hint="use more frames per second; one frame, with those that equal it, can be shown for a minute",
+        ) from None
     return file.getvalue()
 
 

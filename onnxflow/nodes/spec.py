@@ -21,7 +21,7 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Annotated, Any, Final, get_args, get_origin
 
-from onnxflow.nodes.widgets import Boolean, Choices, Combo, Float, Hidden, Int, String
+from onnxflow.nodes.widgets import Boolean, Choices, Combo, Float, Hidden, Int, Omissible, String
 
 if TYPE_CHECKING:
     from onnxflow.models.disk import Disk
@@ -165,7 +165,9 @@ def node(
             if isinstance(declared, Hidden):
                 hidden[parameter.name] = declared.type
             else:
-                inputs.append(_input(name, parameter, declared))
+                extras = getattr(hints[parameter.name], "__metadata__", ())
+                omissible = any(isinstance(extra, Omissible) for extra in extras)
+                inputs.append(_input(name, parameter, declared, omissible))
         types = _output_types(name, hints.get("return"), output_node)
         names = output_names or types
         lists = output_is_list or (False,) * len(types)
@@ -206,7 +208,7 @@ def _declared(hint: Any) -> Any:
     return getattr(members[0], "SOCKET", None)
 
 
-def _input(node_name: str, parameter: inspect.Parameter, declared: Any) -> Input:
+def _input(node_name: str, parameter: inspect.Parameter, declared: Any, omissible: bool) -> Input:
     if isinstance(declared, str):
         return Input(parameter.name, declared, required=parameter.default is MISSING)
     if declared is None:
@@ -214,6 +216,7 @@ def _input(node_name: str, parameter: inspect.Parameter, declared: Any) -> Input
     return Input(
         name=parameter.name,
         type=declared.type,
+        required=not omissible,
         default=parameter.default,
         choices=declared.choices if isinstance(declared, Combo) else None,
         options=MappingProxyType(declared.options()),

@@ -7,7 +7,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -19,17 +19,21 @@ Choices = tuple[str, ...] | Callable[["Disk"], Sequence[str]]
 
 @dataclass(frozen=True, slots=True)
 class Int:
-    """A whole number between ``min`` and ``max``."""
+    """A whole number between ``min`` and ``max``; None for no limit."""
 
-    min: int = 0
-    max: int = 2048
+    min: int | None = 0
+    max: int | None = 2048
     step: int | None = None
     control_after_generate: bool = False
 
     type = "INT"
 
     def options(self) -> dict[str, Any]:
-        found: dict[str, Any] = {"min": self.min, "max": self.max}
+        found: dict[str, Any] = {}
+        if self.min is not None:
+            found["min"] = self.min
+        if self.max is not None:
+            found["max"] = self.max
         if self.step is not None:
             found["step"] = self.step
         if self.control_after_generate:
@@ -61,17 +65,17 @@ class Float:
 
 @dataclass(frozen=True, slots=True)
 class String:
-    """A text."""
+    """A text; ``multiline`` is None where ComfyUI says nothing about it, which is one line."""
 
-    multiline: bool = False
+    multiline: bool | None = None
     dynamic_prompts: bool = False
 
     type = "STRING"
 
     def options(self) -> dict[str, Any]:
         found: dict[str, Any] = {}
-        if self.multiline:
-            found["multiline"] = True
+        if self.multiline is not None:
+            found["multiline"] = self.multiline
         if self.dynamic_prompts:
             found["dynamicPrompts"] = True
         return found
@@ -89,15 +93,18 @@ class Boolean:
 
 @dataclass(frozen=True, slots=True)
 class Combo:
-    """One of ``choices``, which may be read from the disk at the time of asking.
+    """One of ``choices``, which may be read from the disk at the time of asking; None for any name.
 
+    An editor uploads pictures into ``image_folder``, and asks the server's ``remote`` route for the names there are.
     ``accepts(disk, value)`` says whether a text that is not among them stands for one that is; ``explain(disk, value)``
     what to do about a value that is not allowed; ``refuse(value)`` why one that is allowed cannot be used in this
     version, or None.
     """
 
-    choices: Choices
+    choices: Choices | None
     image_upload: bool = False
+    image_folder: str | None = None
+    remote: Mapping[str, Any] | None = None
     accepts: Callable[[Disk, str], bool] | None = None
     explain: Callable[[Disk, str], str] | None = None
     refuse: Callable[[str], str | None] | None = None
@@ -105,7 +112,12 @@ class Combo:
     type = "COMBO"
 
     def options(self) -> dict[str, Any]:
-        return {"image_upload": True} if self.image_upload else {}
+        found: dict[str, Any] = {"image_upload": True} if self.image_upload else {}
+        if self.image_folder is not None:
+            found["image_folder"] = self.image_folder
+        if self.remote is not None:
+            found["remote"] = dict(self.remote)
+        return found
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,6 +125,11 @@ class Hidden:
     """Filled in by the engine: PROMPT, EXTRA_PNGINFO, UNIQUE_ID."""
 
     type: str
+
+
+@dataclass(frozen=True, slots=True)
+class Omissible:
+    """Beside a widget: a workflow may leave the input out, which then has its default."""
 
 
 Widget = Int | Float | String | Boolean | Combo

@@ -16,7 +16,7 @@ from onnxflow.graph.order import CycleError, descendants, execution_order
 from onnxflow.models.disk import Disk
 from onnxflow.nodes.comfyui_classes import COMFYUI_CLASSES
 from onnxflow.nodes.spec import MISSING, Input, NodeSpec
-from onnxflow.workflow.literals import parse_literal
+from onnxflow.workflow.literals import TYPED_IN, parse_literal
 from onnxflow.workflow.workflow import Workflow
 
 Catalog = Mapping[str, NodeSpec]
@@ -143,7 +143,7 @@ def _missing_problem(node: Node, declared: Input) -> Problem:
         declared.name,
         node.ref,
         f"give {declared.name} a value"
-        if declared.default is not MISSING or declared.choices is not None
+        if declared.type in TYPED_IN
         else f"connect {declared.name} to an output of type {declared.type}",
         {"input_name": declared.name},
     )

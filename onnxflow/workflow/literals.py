@@ -12,6 +12,9 @@ from onnxflow.models.disk import Disk
 from onnxflow.nodes.spec import Input
 
 _CONVERSIONS: dict[str, Callable[[Any], Any]] = {"INT": int, "FLOAT": float, "STRING": str, "BOOLEAN": bool}
+TYPED_IN = frozenset({*_CONVERSIONS, "COMBO", "*"})
+"""Input types whose values may stand in the node itself."""
+
 _ARTICLES = {"INT": "an INT", "FLOAT": "a FLOAT", "STRING": "a STRING", "BOOLEAN": "a BOOLEAN"}
 _MANY_CHOICES = 20  # beyond it ComfyUI writes the length of the list instead of the list
 
@@ -37,6 +40,8 @@ def parse_literal(declared: Input, value: Any, node: Node, disk: Disk, *, bounde
             return _out_of_range(declared, value, node, disk, "value_smaller_than_min", f"smaller than min of {low}")
         if high is not None and value > high:
             return _out_of_range(declared, value, node, disk, "value_bigger_than_max", f"bigger than max of {high}")
+        return value
+    if declared.type == "*":
         return value
     if declared.type != "COMBO":
         return _problem(

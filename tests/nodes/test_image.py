@@ -7,6 +7,7 @@ from typing import Any, cast
 import numpy as np
 import PIL.Image
 import pytest
+from operations import arrays
 
 from onnxflow.errors import Cancelled, InputError, OutputError
 from onnxflow.models.disk import Disk, Folders
@@ -277,3 +278,121 @@ def test_fingerprint_follows_the_contents(ctx: FakeContext) -> None:
     assert first == fingerprint(ctx.disk, image="a.png")
     write(ctx, [[[1, 0, 0]]])
     assert fingerprint(ctx.disk, image="a.png") != first
+
+
+# LoadImageOutput
+
+
+def test_load_from_outputs(ctx: FakeContext) -> None:
+    saved = call(image.save_image, ctx, images=picture(0.0, 1.0)).saved[0]
+    write(ctx, [[[7, 7, 7]]], saved.filename)
+    for name, expected in ((f"{saved.filename} [output]", [0, 1]), (saved.filename, [float(np.float32(7 / 255))])):
+        assert call(image.load_image_output, ctx, image=name)[0].pixels[0, 0, :, 0].tolist() == expected
+        assert image.load_image_output.validate is not None
+        assert image.load_image_output.validate(ctx.disk, image=name) is None
+    assert image.load_image_output.describe(ctx.disk)["input"]["required"]["image"][0] == "COMBO"
+
+
+# LoadImageMask
+
+
+@pytest.mark.parametrize("channel", ["alpha", "red", "green", "blue"])
+def test_one_channel_of_every_kind_of_file(channel: str, ctx: FakeContext) -> None:
+    rgba = np.random.default_rng(0).integers(0, 256, (5, 7, 4), np.uint8)
+    write(ctx, rgba, "rgba.png")
+    write(ctx, rgba[..., :3], "rgb.png")
+    write(ctx, rgba[..., 0], "grey.png")
+    at = ["red", "green", "blue", "alpha"].index(channel)
+    unit = rgba.astype(np.float32) / np.float32(255)
+    nothing = np.zeros((5, 7), np.float32)
+    expected = {
+        "rgba.png": 1 - unit[..., 3] if channel == "alpha" else unit[..., at],
+        "rgb.png": nothing if channel == "alpha" else unit[..., at],
+        "grey.png": nothing if channel == "alpha" else unit[..., 0],
+    }
+    for name, values in expected.items():
+        found = call(image.load_image_mask, ctx, image=name, channel=channel)
+        assert isinstance(found, Mask)
+        assert np.array_equal(found.values, values[np.newaxis]), name
+
+
+def test_a_mask_file_that_is_damaged_or_missing(ctx: FakeContext) -> None:
+    (ctx.disk.folders.input / "a.png").write_bytes(b"no picture")
+    for name, match in (("a.png", "damaged or not a picture"), ("b.png", "no file"), ("../a.png", "leads out")):
+        with pytest.raises(InputError, match=match):
+            call(image.load_image_mask, ctx, image=name, channel="red")
+    validate, fingerprint = image.load_image_mask.validate, image.load_image_mask.fingerprint
+    assert validate is not None and fingerprint is not None
+    assert validate(ctx.disk, image="a.png") is None
+    assert "Invalid image file: b.png" in (validate(ctx.disk, image="b.png") or "")
+    assert fingerprint(ctx.disk, image="a.png") == image.load_image.fingerprint(ctx.disk, image="a.png")  # type: ignore[misc]
+
+
+@pytest.mark.parametrize(
+    "spec", [image.load_image, image.load_image_output, image.load_image_mask], ids=lambda s: s.name
+)
+def test_links_out_of_the_folder_are_not_followed(spec: NodeSpec, ctx: FakeContext, tmp_path: Path) -> None:
+    PIL.Image.new("RGB", (1, 1)).save(tmp_path / "secret.png")
+    (ctx.disk.folders.input / "link.png").symlink_to(tmp_path / "secret.png")
+    (ctx.disk.folders.input / "folder").symlink_to(tmp_path)
+    channel = {"channel": "red"} if spec is image.load_image_mask else {}
+    for name in (
+        "link.png",
+        "folder/secret.png",
+        "../secret.png",
+        "../secret.png [output]",
+        str(tmp_path / "secret.png"),
+    ):
+        with pytest.raises(InputError, match=r"leads out of the folder|is an absolute path"):
+            call(spec, ctx, image=name, **channel)
+        assert spec.validate is not None
+        assert "Invalid image file" in (spec.validate(ctx.disk, image=name) or "")
+
+
+# MaskPreview
+
+
+def test_mask_preview(ctx: FakeContext) -> None:
+    mask = Mask(np.array([[[0, 0.5, 1.7]], [[1, 0, -1]]], np.float32))
+    result = call(image.mask_preview, ctx, mask=mask, prompt=PROMPT)
+    assert [file.path.parent for file in result.saved] == [ctx.disk.folders.temp] * 2
+    assert result.ui == {"images": [file.as_ui() for file in result.saved]}
+    assert {file.type for file in result.saved} == {"temp"}
+    for file, row in zip(result.saved, [[0, 127, 255], [255, 0, 0]], strict=True):
+        with PIL.Image.open(file.path) as found:
+            assert found.mode == "RGB"
+            assert np.array_equal(np.asarray(found)[0], np.repeat(np.array(row)[:, None], 3, 1))
+    assert json.loads(texts(result.saved[0].path)["prompt"]) == PROMPT
+
+
+def test_masks_that_cannot_be_shown(ctx: FakeContext) -> None:
+    for values in (np.zeros((0, 4, 4)), np.full((1, 2, 2), np.nan)):
+        with pytest.raises(InputError):
+            call(image.mask_preview, ctx, mask=Mask(values))
+    assert not ctx.disk.folders.temp.exists()
+
+
+# ComfyUI's results
+
+
+@pytest.mark.parametrize(
+    ("name", "source"), [("rgba", "rgba_u8"), ("rgb", "rgb_u8"), ("gray", "gray_u8"), ("i16", "i16")]
+)
+def test_loaded_as_by_comfyui(name: str, source: str, ctx: FakeContext) -> None:
+    PIL.Image.fromarray(arrays()[f"in_png_{source}"]).save(ctx.disk.folders.input / "a.png")
+    found, mask = call(image.load_image, ctx, image="a.png")
+    assert np.array_equal(found.pixels, arrays()[f"LoadImage_{name}.image"])
+    assert np.array_equal(mask.values, arrays()[f"LoadImage_{name}.mask"])
+
+
+@pytest.mark.parametrize("channel", ["alpha", "red"])
+def test_loaded_as_a_mask_as_by_comfyui(channel: str, ctx: FakeContext) -> None:
+    write(ctx, arrays()["in_png_rgba_u8"])
+    found = call(image.load_image_mask, ctx, image="a.png", channel=channel)
+    assert np.array_equal(found.values, arrays()[f"LoadImageMask_rgba_{channel}"])
+
+
+def test_saved_as_by_comfyui(ctx: FakeContext) -> None:
+    values = arrays()["in_save_values"]
+    saved = call(image.save_image, ctx, images=Image(values[..., np.newaxis, np.newaxis]))
+    assert np.array_equal(saved.saved[0].array[..., 0, 0], arrays()["SaveImage_u8"][0])

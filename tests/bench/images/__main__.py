@@ -15,7 +15,7 @@ import torch
 
 from images.case import HEAD, measure
 
-MODULES: tuple[str, ...] = ()
+MODULES: tuple[str, ...] = ("files",)
 """Each has ``cases()``, which yields them one by one."""
 
 REQUIRED, GOAL = 3.0, 1.5
