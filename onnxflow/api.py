@@ -83,14 +83,14 @@ def run(
     loaded = apply_overrides(loaded, [override(name, value) for name, value in (overrides or {}).items()], catalog)
     if seed is not None:
         loaded, _ = apply_seed(loaded, seed)
+    cancel = cancel or CancelToken()
+    placing = placing_of(places, settings.place, fallback=fallback, on_nan=on_nan, machine=machine_of(cancel))
     dumped = None
     if dump:
         from onnxflow.dump.dump import Dump  # it brings all that draws plots
 
         watched = watched_nodes(loaded, _names(dump), catalog)
         dumped = Dump(Path(dump_dir).absolute() if dump_dir is not None else settings.output_dir / "dump")
-    cancel = cancel or CancelToken()
-    placing = placing_of(places, settings.place, fallback=fallback, on_nan=on_nan, machine=machine_of(cancel))
     sessions = SessionCache()
     listeners = (listener,) if listener is not None else ()
     disk = disk_of(settings)

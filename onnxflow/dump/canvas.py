@@ -53,16 +53,19 @@ class Canvas:
         """A picture [height, width, 3] with its corner at a place."""
         self._picture.paste(PIL.Image.fromarray(np.ascontiguousarray(colours)), (x, y))
 
-    def curve(self, points: Sequence[tuple[float, float]], *, colour: Colour = BLUE, dots: float = 0.0) -> None:
-        """A smooth-edged line through ``points``, with dots of a radius on them."""
+    def curves(
+        self, lines: Sequence[Sequence[tuple[float, float]]], *, colour: Colour = BLUE, dots: float = 0.0
+    ) -> None:
+        """Smooth-edged lines through points, with dots of a radius on these; a line of one point is a dot."""
         mask = PIL.Image.new("L", (self._picture.width * _FINE, self._picture.height * _FINE), 0)
         draw = PIL.ImageDraw.Draw(mask)
-        fine = [((x + 0.5) * _FINE, (y + 0.5) * _FINE) for x, y in points]
-        if len(fine) > 1:
-            draw.line(fine, fill=255, width=2 * _FINE, joint="curve")
-        radius = dots * _FINE
-        for x, y in fine if dots else ():
-            draw.ellipse([x - radius, y - radius, x + radius, y + radius], fill=255)
+        for points in lines:
+            fine = [((x + 0.5) * _FINE, (y + 0.5) * _FINE) for x, y in points]
+            if len(fine) > 1:
+                draw.line(fine, fill=255, width=2 * _FINE, joint="curve")
+            radius = (dots or (2.0 if len(fine) == 1 else 0.0)) * _FINE
+            for x, y in fine if radius else ():
+                draw.ellipse([x - radius, y - radius, x + radius, y + radius], fill=255)
         small = mask.resize(self._picture.size, PIL.Image.Resampling.BOX)
         self._picture.paste(PIL.Image.new("RGB", self._picture.size, colour), (0, 0), small)
 

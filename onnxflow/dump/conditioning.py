@@ -21,7 +21,8 @@ from onnxflow.values import Array, Cond, Conditioning
 
 _LEFT, _KEY = 72, 120
 _MOST_WIDE, _MOST_HIGH = 960, 384  # pixels of a heat map
-_WIDEST_CELL, _HIGHEST_CELL = 12, 12
+_CELL: Final = 12  # pixels that no cell is larger than, where the map is not smaller than these:
+_LEAST_WIDE, _LEAST_HIGH = 420, 120
 _NORMS: Final = 150
 _POOLED: Final = 22
 _MOST_ENTRIES: Final = 8
@@ -77,11 +78,22 @@ def _facts(entry: Cond) -> dict[str, Any]:
 def options_line(entry: Cond) -> str:
     """The options of an entry on one line, arrays by their shapes; empty without any."""
     said = [
-        f"{name} {list(value.shape)}" if isinstance(value, np.ndarray) else f"{name} {_said(value)}"
+        f"{name} {list(value.shape)}"
+        if isinstance(value, np.ndarray)
+        else f"{name} {_area(name, value) or _said(value)}"
         for name, value in entry.extras.items()
     ]
     line = ", ".join(said)
     return line if len(line) <= 140 else f"{line[:137]}..."
+
+
+def _area(name: str, value: object) -> str:
+    """ComfyUI's four numbers of an area, named; empty for anything else."""
+    if name != "area" or not isinstance(value, tuple) or len(value) not in (4, 5):
+        return ""
+    unit = " (shares of the picture)" if value[0] == "percentage" else " (cells of the latent)"
+    height, width, y, x = map(_said, value[-4:])
+    return f"{width} wide, {height} high at x {x}, y {y}{unit}"
 
 
 def _said(value: object) -> str:
@@ -98,15 +110,15 @@ def _picture(entry: Cond, heading: str) -> bytes:
     tokens, width = states.shape
     limit = limit_of(states)
     table = fitted(np.ascontiguousarray(states.T), _MOST_HIGH, _MOST_WIDE)
-    cell_height = min(_HIGHEST_CELL, _MOST_HIGH // len(table))
-    cell_width = min(_WIDEST_CELL, _MOST_WIDE // table.shape[1])
+    cell_height = max(min(_CELL, _MOST_HIGH // len(table)), _LEAST_HIGH // len(table))
+    cell_width = max(min(_CELL, _MOST_WIDE // table.shape[1]), _LEAST_WIDE // table.shape[1])
     colours = cells(table, limit, cell_height, cell_width)
     high, wide = colours.shape[:2]
     lines = _lines(entry)
     top = TITLE + 24 + len(lines) * (TEXT + 6) + 30
     pooled_top = top + high + 78 + _NORMS + 78
     total = pooled_top + (_POOLED + 30 if entry.pooled is not None else -20)
-    canvas = Canvas(_LEFT + max(wide, 420) + _KEY, total)
+    canvas = Canvas(_LEFT + wide + _KEY, total)
     canvas.text(16, 14, heading, size=TITLE)
     for place, line in enumerate(lines):
         canvas.text(16, TITLE + 24 + place * (TEXT + 6), line, colour=SOFT)
@@ -151,10 +163,11 @@ def _draw_pooled(canvas: Canvas, pooled: Array, top: int, wide: int) -> None:
 
 def _lines(entry: Cond) -> list[str]:
     count, tokens, width = entry.cross_attn.shape
-    lines = [f"{tokens} tokens with {width} numbers each"]
+    lines = [f"{tokens} token{'s' * (tokens != 1)} of {width} numbers each"]
     group = math.ceil(width / _MOST_HIGH), math.ceil(tokens / _MOST_WIDE)
     if max(group) > 1:
-        lines[0] += f"; a cell stands for {group[0]} x {group[1]} of them: the one largest in size"
+        whose = [f"{size} {name}{'s' * (size != 1)}" for size, name in zip(group, ("dimension", "token"), strict=True)]
+        lines[0] += f"; a cell is the number largest in size of {whose[0]} in {whose[1]}"
     if count > 1:
         lines.append(f"Drawn is the first of {count} in the entry; the .npz has them all.")
     options = options_line(entry)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Final
 
 import numpy as np
@@ -34,10 +35,18 @@ def cells(values: NDArray[np.float32], limit: float, height: int, width: int) ->
     return np.repeat(np.repeat(diverging(values, limit), height, axis=0), width, axis=1)
 
 
-def draw_key(canvas: Canvas, x: int, y: int, height: int, limit: float) -> None:
-    """The key: a bar from ``limit`` at the top to -``limit``."""
+def draw_key(
+    canvas: Canvas,
+    x: int,
+    y: int,
+    height: int,
+    limit: float,
+    paint: Callable[[NDArray[np.float32]], NDArray[np.uint8]] | None = None,
+) -> None:
+    """The key: a bar from ``limit`` at the top to -``limit``, in the map's colours or those of ``paint``."""
     bar = np.linspace(limit, -limit, height, dtype=np.float32)[:, None]
-    canvas.block(x, y, diverging(np.repeat(bar, KEY_WIDTH, axis=1), limit))
+    bar = np.repeat(bar, KEY_WIDTH, axis=1)
+    canvas.block(x, y, diverging(bar, limit) if paint is None else paint(bar))
     canvas.frame(x, y, KEY_WIDTH, height)
     for share, value in ((0.0, limit), (0.5, 0.0), (1.0, -limit)):
         at = y + share * (height - 1)

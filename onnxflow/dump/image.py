@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 from typing import Any, Final
 
 import numpy as np
@@ -11,7 +12,7 @@ from numpy.typing import NDArray
 from onnxflow.dump.colours import NOT_A_NUMBER
 from onnxflow.dump.name import number
 from onnxflow.dump.numbers import statistics
-from onnxflow.dump.part import Part, json_part, png_part
+from onnxflow.dump.part import Part, json_part, png
 from onnxflow.nodes.image import to_bytes
 from onnxflow.values import Array, Image, Mask
 
@@ -26,10 +27,10 @@ def image_parts(image: Image) -> Iterator[Part]:
     for k in range(batch if pixels.size else 0):
         place = number(k, batch)
         if channels in _CHANNELS:
-            yield png_part(_shown(pixels[k]), f"{place}.png")
+            yield Part(f"{place}.png", partial(_png, pixels[k]))
         else:  # no picture file has so many: each is a picture of its own
             for c in range(channels):
-                yield png_part(_shown(pixels[k, ..., c : c + 1]), f"{place}_channel{c}.png")
+                yield Part(f"{place}_channel{c}.png", partial(_png, pixels[k, ..., c : c + 1]))
     found: dict[str, Any] = {
         "type": "IMAGE",
         "shape": {"batch": batch, "height": height, "width": width, "channels": channels},
@@ -43,7 +44,7 @@ def mask_parts(mask: Mask, ending: str = "") -> Iterator[Part]:
     values = mask.values
     batch, height, width = values.shape
     for k in range(batch if values.size else 0):
-        yield png_part(_shown(values[k, ..., None]), f"{ending}{number(k, batch)}.png")
+        yield Part(f"{ending}{number(k, batch)}.png", partial(_png, values[k, ..., None]))
     if not ending:
         yield json_part(
             {
@@ -62,6 +63,10 @@ def beyond(values: Array) -> dict[str, int]:
 
 def _numbers(values: Array) -> dict[str, Any]:
     return statistics(values) | beyond(values)
+
+
+def _png(pixels: Array) -> bytes:
+    return png(_shown(pixels))
 
 
 def _shown(pixels: Array) -> NDArray[np.uint8]:

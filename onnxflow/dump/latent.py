@@ -11,13 +11,13 @@ import numpy as np
 import PIL.Image
 from numpy.typing import NDArray
 
-from onnxflow.dump.axis import written
 from onnxflow.dump.canvas import SOFT, TEXT, TITLE, Canvas, text_width
 from onnxflow.dump.colours import NOT_A_NUMBER, grey
+from onnxflow.dump.heat_map import draw_key, limit_of
 from onnxflow.dump.image import mask_parts
 from onnxflow.dump.name import number
 from onnxflow.dump.numbers import statistics
-from onnxflow.dump.part import Part, json_part, npz_part, png_part
+from onnxflow.dump.part import Part, json_part, npz_part, png
 from onnxflow.dump.thing import plain
 from onnxflow.models.manifest import LatentRgb
 from onnxflow.nodes.preview import LONGEST_SIDE, latent_rgb, to_rgb
@@ -81,15 +81,14 @@ def _colours(latent: Array, rgb: LatentRgb, factor: int) -> bytes:
     scale = min(factor, LONGEST_SIDE / max(height, width))
     size = (max(1, round(width * scale)), max(1, round(height * scale)))
     picture = PIL.Image.fromarray(pixels).resize(size, PIL.Image.Resampling.BILINEAR)
-    return png_part(np.asarray(picture)).make()
+    return png(np.asarray(picture))
 
 
 def _tiles(samples: Array, heading: str) -> bytes:
-    """The channels of every sample as tiles, grey 0 in the middle of a common scale."""
+    """The channels of every sample as tiles, 0 in the middle of a common scale of greys."""
     shown = samples[:_MOST_SAMPLES, :_MOST_CHANNELS]
     count, channels, height, width = shown.shape
-    finite = np.abs(shown[np.isfinite(shown)])
-    limit = (float(finite.max()) if finite.size else 0.0) or 1.0
+    limit = limit_of(shown)
     tile_height, tile_width = _tile_size(height, width)
     across = min(channels, _ACROSS)
     rows = math.ceil(channels / across)
@@ -112,11 +111,9 @@ def _tiles(samples: Array, heading: str) -> bytes:
             y = title + (k * rows + c // across) * cell_height
             name = f"channel {c}" if len(samples) == 1 else f"{k + 1}: channel {c}"
             canvas.text(x, y, name)
-            tile = PIL.Image.fromarray(grey(shown[k, c], -limit, limit))
-            way = PIL.Image.Resampling.NEAREST if tile_height >= height else PIL.Image.Resampling.BOX
-            canvas.block(x, y + TEXT + 6, np.asarray(tile.resize((tile_width, tile_height), way)))
+            canvas.block(x, y + TEXT + 6, _tile(shown[k, c], limit, tile_height, tile_width))
             canvas.frame(x, y + TEXT + 6, tile_width, tile_height)
-    _draw_key(canvas, key, title + TEXT + 6, max(tile_height, 100), limit)
+    draw_key(canvas, key, title + TEXT + 6, max(tile_height, 100), limit, lambda bar: grey(bar, -limit, limit))
     return canvas.png()
 
 
@@ -132,6 +129,17 @@ def _left_out(samples: Array) -> list[str]:
     return lines
 
 
+def _tile(channel: Array, limit: float, height: int, width: int) -> NDArray[np.uint8]:
+    """A channel [h,w] in greys [height,width,3]: cells as blocks, or the mean of several where it is larger; a pixel
+    with a NaN in it is magenta."""
+    way = PIL.Image.Resampling.NEAREST if height >= channel.shape[0] else PIL.Image.Resampling.BOX
+    tile = np.array(PIL.Image.fromarray(grey(channel, -limit, limit)).resize((width, height), way))
+    broken = np.isnan(channel)
+    if broken.any():
+        tile[np.asarray(PIL.Image.fromarray(broken.astype(np.float32)).resize((width, height), way)) > 0] = NOT_A_NUMBER
+    return tile
+
+
 def _tile_size(height: int, width: int) -> tuple[int, int]:
     """Height and width of a tile in pixels: whole pixels a cell, or less than one for what is large."""
     longest = max(height, width)
@@ -139,13 +147,3 @@ def _tile_size(height: int, width: int) -> tuple[int, int]:
         return max(1, round(height * 2 * _TILE / longest)), max(1, round(width * 2 * _TILE / longest))
     factor = math.ceil(_TILE / longest)
     return height * factor, width * factor
-
-
-def _draw_key(canvas: Canvas, x: int, y: int, height: int, limit: float) -> None:
-    bar = np.linspace(limit, -limit, height, dtype=np.float32)[:, None]
-    canvas.block(x, y, grey(np.repeat(bar, 16, axis=1), -limit, limit))
-    canvas.frame(x, y, 16, height)
-    for share, value in ((0.0, limit), (0.5, 0.0), (1.0, -limit)):
-        at = y + share * (height - 1)
-        canvas.line(x + 16, at, x + 20, at, SOFT)
-        canvas.text(x + 24, at - TEXT * 0.6, written(float(f"{value:.3g}")), colour=SOFT)

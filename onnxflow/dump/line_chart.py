@@ -21,12 +21,13 @@ def draw_line(
     *,
     dots: float = 0.0,
     marks: Sequence[int] | None = None,
+    levels: Sequence[float] | None = None,
 ) -> None:
     """``values`` over 0, 1, 2 ... as a line between two axes, with ticks, a grid and what the axes are; gaps where a
-    value is no number."""
+    value is no number. ``marks`` and ``levels`` are ticks to have instead of round ones."""
     left, right = int(across.start), int(across.start + across.length)
     bottom, top = int(up.start), int(up.start + up.length)
-    for value in up.ticks():
+    for value in up.ticks() if levels is None else levels:
         y = round(up.at(value))
         canvas.line(left, y, right, y)
         canvas.text(left - 8, y - TEXT * 0.6, written(value), align=1.0, colour=SOFT)
@@ -38,9 +39,8 @@ def draw_line(
     canvas.line(left, bottom, left, top, SOFT)
     canvas.text((left + right) / 2, bottom + 28, labels[0], align=0.5)
     canvas.text(left - 8, top - TEXT - 12, labels[1])
-    for run in _runs(values):
-        points = [(across.at(k), up.at(float(values[k]))) for k in run]
-        canvas.curve(points, colour=BLUE, dots=max(dots, 2.0 if len(points) == 1 else 0.0))
+    lines = [[(across.at(k), up.at(float(values[k]))) for k in run] for run in _runs(values)]
+    canvas.curves(lines, colour=BLUE, dots=dots)
 
 
 def _runs(values: NDArray[np.float32]) -> list[list[int]]:

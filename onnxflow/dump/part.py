@@ -7,12 +7,14 @@ import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from onnxflow.nodes.png import encode
+
+_LINE: Final = 110  # letters
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,8 +31,22 @@ def text_part(text: str, ending: str = ".txt") -> Part:
 
 
 def json_part(document: Mapping[str, Any], ending: str = ".json") -> Part:
-    """A JSON object, indented; it has no NaN in it."""
-    return text_part(json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False) + "\n", ending)
+    """A JSON object that people can read: what is short stands on one line. ValueError for NaN in it."""
+    return text_part(_indented(document, "") + "\n", ending)
+
+
+def _indented(value: Any, margin: str) -> str:
+    """JSON over several lines; rows of numbers, and what fits, on one."""
+    line = json.dumps(value, ensure_ascii=False, allow_nan=False)
+    if not isinstance(value, (dict, list)) or len(margin) + len(line) <= _LINE:
+        return line
+    inner = margin + "  "
+    if isinstance(value, dict):
+        items = [f"{json.dumps(key, ensure_ascii=False)}: {_indented(item, inner)}" for key, item in value.items()]
+        return "{\n" + ",\n".join(inner + item for item in items) + f"\n{margin}}}"
+    if all(isinstance(item, (int, float)) for item in value):
+        return line
+    return "[\n" + ",\n".join(inner + _indented(item, inner) for item in value) + f"\n{margin}]"
 
 
 def npz_part(arrays: Mapping[str, NDArray[Any]]) -> Part:
@@ -38,9 +54,9 @@ def npz_part(arrays: Mapping[str, NDArray[Any]]) -> Part:
     return Part(".npz", partial(_npz, arrays))
 
 
-def png_part(pixels: NDArray[np.uint8], ending: str = ".png") -> Part:
-    """A picture [height, width] or [height, width, 1|3|4]."""
-    return Part(ending, partial(encode, pixels if pixels.ndim == 3 else pixels[..., None], {}, 4))
+def png(pixels: NDArray[np.uint8]) -> bytes:
+    """A picture [height, width, 1|3|4] as a file."""
+    return encode(pixels, {}, 4)
 
 
 def _npz(arrays: Mapping[str, NDArray[Any]]) -> bytes:

@@ -53,5 +53,11 @@ def _plot(values: Array, heading: str) -> bytes:
         )
     across = Axis(0, max(steps, 1), _LEFT, _WIDTH - _LEFT - _RIGHT)
     labels = ("step (each goes from one level to the next)", "sigma: spread of the noise")
-    draw_line(canvas, values, across, up, labels, dots=3.5 if len(values) <= _MOST_DOTS else 0.0)
+    dots = 3.5 if len(values) <= _MOST_DOTS else 0.0
+    if log and len(above) < len(finite):
+        levels = [level for level in up.ticks() if level >= above.min() * (1 - 1e-6)]
+        canvas.text(_LEFT - 8, bottom - TEXT * 0.6, "0", align=1.0, colour=SOFT)
+        draw_line(canvas, values, across, up, labels, dots=dots, levels=levels)
+    else:
+        draw_line(canvas, values, across, up, labels, dots=dots)
     return canvas.png()

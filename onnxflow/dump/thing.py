@@ -79,8 +79,7 @@ def _known(value: Any, deep: int) -> Any:
     if isinstance(value, Bundle):
         return {"name": value.name, "family": value.manifest.family, "folder": str(value.root)}
     if isinstance(value, Sampler):
-        names = [name for name, sampler in SAMPLERS.items() if sampler.function is _whole(value.function)]
-        return {"class": "Sampler", **({"name": names[0]} if names else {}), **_fields(value, deep)}
+        return {"class": "Sampler", "name": _sampler_name(value), **_fields(value, deep)}
     if isinstance(value, Image):
         return {"class": "Image", **array_facts(value.pixels)}
     if isinstance(value, Mask):
@@ -145,9 +144,12 @@ def _fields(value: Any, deep: int) -> dict[str, Any]:
     return {field.name: plain(getattr(value, field.name), deep + 1) for field in dataclasses.fields(value)}
 
 
-def _whole(function: Any) -> Any:
-    """The function itself, where some of its options are filled in."""
-    return function.func if isinstance(function, partial) else function
+def _sampler_name(sampler: Sampler) -> str | None:
+    """The name of the sampler, or of the one that it is with other options; None for one that has none."""
+    whole = sampler.function.func if isinstance(sampler.function, partial) else sampler.function
+    equal = [name for name, known in SAMPLERS.items() if known == sampler]
+    alike = [name for name, known in SAMPLERS.items() if known.function is whole]
+    return next(iter([*equal, *alike]), None)
 
 
 def _name(function: Any) -> str:

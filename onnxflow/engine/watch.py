@@ -69,22 +69,23 @@ class Watched:
 
     def _model_of(self, step: Step) -> Handle | None:
         """The nearest model on the way back from a step, the step's own first; else the only one of the run so far."""
+        for place in range(step.first, step.first + len(step.call.spec.outputs)):
+            if place in self._handles:
+                return self._handles[place]
         level, seen = [step], {step.first}
         while level:
-            for one in level:
-                known = self._cache.get(one.key) if one.cached and self._cache is not None else None
-                if known is not None:
-                    self._note(one, known)
-            own = [place for one in level for place in range(one.first, one.first + len(one.call.spec.outputs))]
             linked = [place for one in level for _, place in one.links]
-            for place in (*(own if level == [step] else ()), *linked):
+            level = []
+            for place in linked:
+                before = self._plan.steps[bisect_right(self._firsts, place) - 1]
+                if before.first not in seen:
+                    seen.add(before.first)
+                    level.append(before)
+                    known = self._cache.get(before.key) if before.cached and self._cache is not None else None
+                    if known is not None:
+                        self._note(before, known)
+            for place in linked:
                 if place in self._handles:
                     return self._handles[place]
-            before = [self._plan.steps[bisect_right(self._firsts, place) - 1] for place in linked]
-            level = []
-            for one in before:
-                if one.first not in seen:
-                    seen.add(one.first)
-                    level.append(one)
-        models = {handle.source.identity: handle for handle in self._handles.values()}
-        return next(iter(models.values())) if len(models) == 1 else None
+        found = list(self._handles.values())
+        return found[0] if len({handle.source.identity for handle in found}) == 1 else None

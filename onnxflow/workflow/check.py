@@ -61,8 +61,10 @@ def check(
     outputs = tuple(
         node.id
         for node in nodes.values()
-        if node.id in watched or (specs[node.class_type].output_node and (targets is None or node.id in targets))
+        if specs[node.class_type].output_node and (targets is None or node.id in targets)
     )
+    if watched:  # after the others, so that a look at a node does not change the order that they run in
+        outputs += tuple(node_id for node_id in nodes if node_id in watched and node_id not in outputs)
     if not outputs:
         names = ", ".join(name for name, spec in specs.items() if spec.output_node)
         raise WorkflowError(
