@@ -27,7 +27,7 @@ def print_summary(report: RunReport, stream: TextIO) -> None:
 def print_dumped(files: Sequence[Path], remarks: Iterable[str], stream: TextIO) -> None:
     """The files of --dump, a path a line, and what is odd about the values in them. Not on stdout: that has what the
     workflow saves, for whoever reads it."""
-    print(f"dumped {len(files)} files" + (":" if files else ""), file=stream)
+    print(f"dumped {len(files)} file{'s' * (len(files) != 1)}" + (":" if files else ""), file=stream)
     for path in files:
         print(printable(f"  {path}"), file=stream)
     for remark in remarks:
