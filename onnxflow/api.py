@@ -12,6 +12,7 @@ from onnxflow.cancel import CancelToken
 from onnxflow.engine.events import Listener
 from onnxflow.engine.report import RunReport
 from onnxflow.engine.run import interruptible, run_workflow
+from onnxflow.engine.watch import Watch
 from onnxflow.errors import UsageError, shown
 from onnxflow.models.disk import Disk, Folders
 from onnxflow.models.store import ModelStore
@@ -22,6 +23,7 @@ from onnxflow.settings import Settings, load_settings
 from onnxflow.values import SEED_RULES, SeedRule
 from onnxflow.workflow.overrides import apply_overrides, apply_seed, override
 from onnxflow.workflow.read import read_workflow, workflow_from_document
+from onnxflow.workflow.watched import watched_nodes
 
 _PLACE_HINT: Final = 'allowed: a text as "unet=cuda:0,vae=cpu", several of them, or a mapping as {"unet": "cuda:0"}'
 
@@ -39,6 +41,8 @@ def run(
     fallback: str = "refuse",
     on_nan: str = "error",
     seed_rule: SeedRule = "next",
+    dump: str | Sequence[str] = (),
+    dump_dir: str | os.PathLike[str] | None = None,
     listener: Listener | None = None,
     cancel: CancelToken | None = None,
 ) -> RunReport:
@@ -50,8 +54,11 @@ def run(
     as in "unet=cuda:0,vae=cpu" or {"unet": "cuda:0"} (components or node ids); a device that does not do it raises
     ProviderError, unless ``fallback`` is "allow". ``on_nan`` "upcast" repeats in fp32 what gave NaN. ``seed_rule``
     "same" draws the noise of a sampler's steps from the seed itself, as ComfyUI did until 2025, and not from the next
-    one. ``listener`` is called with every ``engine.events.Event``; one whose ``preview`` is not None draws a sampler's
-    step when that is called: a ``values.Preview`` with the bytes of a JPEG, or None. Raises the errors of
+    one. ``dump`` names nodes, as ``overrides`` does, or "*" for all that run: their results are written below
+    ``dump_dir`` (default dump/ in the output folder) as pictures, plots and numbers, each as soon as it is there, and
+    listed in ``report.dumped``; OutputError at the end, with the pictures saved, when that failed. ``listener`` is
+    called with every ``engine.events.Event``; one whose ``preview`` is not None draws a sampler's step when that is
+    called: a ``values.Preview`` with the bytes of a JPEG, or None. Raises the errors of
     ``onnxflow.errors``; Ctrl-C raises Cancelled.
     """
     choices = (("fallback", fallback, FALLBACKS), ("on_nan", on_nan, ON_NAN), ("seed_rule", seed_rule, SEED_RULES))
@@ -78,11 +85,17 @@ def run(
         loaded, _ = apply_seed(loaded, seed)
     cancel = cancel or CancelToken()
     placing = placing_of(places, settings.place, fallback=fallback, on_nan=on_nan, machine=machine_of(cancel))
+    dumped = None
+    if dump:
+        from onnxflow.dump.dump import Dump  # it brings all that draws plots
+
+        watched = watched_nodes(loaded, _names(dump), catalog)
+        dumped = Dump(Path(dump_dir).absolute() if dump_dir is not None else settings.output_dir / "dump")
     sessions = SessionCache()
     listeners = (listener,) if listener is not None else ()
     disk = disk_of(settings)
     try:
-        return interruptible(
+        report = interruptible(
             lambda: run_workflow(
                 loaded,
                 catalog,
@@ -93,11 +106,27 @@ def run(
                 metadata=metadata,
                 placing=placing,
                 seed_rule=seed_rule,
+                watch=Watch(watched, dumped) if dumped is not None else None,
             ),
             cancel,
         )
     finally:
         sessions.close()
+    if dumped is not None:
+        dumped.check()
+    return report
+
+
+def _names(dump: object) -> list[str]:
+    """The names of nodes to dump; UsageError."""
+    if isinstance(dump, str):
+        return [dump]
+    names = []
+    for name in dump if isinstance(dump, Sequence) else [dump]:
+        if not isinstance(name, str):
+            raise UsageError(f"dump has {shown(name)} in it", hint='allowed: ids, classes and titles of nodes, or "*"')
+        names.append(name)
+    return names
 
 
 def _placements(place: object) -> list[str]:

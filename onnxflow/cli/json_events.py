@@ -25,14 +25,16 @@ class JsonEvents:
     def report(self, report: RunReport) -> None:
         """The last line of a run (ours, ComfyUI has none): files, seconds, nodes, sessions with what was
         asked for and what ran, and the share of the networks' time by provider. What a session did in an earlier turn,
-        for results that this one used again, is "cached": true, and no part of the time."""
+        for results that this one used again, is "cached": true, and no part of the time. With --dump, its files are in
+        "dumped", as before in the event of that name for each node."""
         sessions: list[dict[str, Any]] = [described(use) for use in report.ran]
         sessions += [{**described(use), "cached": True} for use in report.recalled]
         nodes = [_node(node) for node in report.nodes]
         files = [str(file.path) for file in report.saved]
         time = {name: round(share, 4) for name, share in time_shares(report.ran).items()}
         data = {"files": files, "seconds": round(report.seconds, 4), "nodes": nodes, "sessions": sessions, "time": time}
-        self._write("report", {**data, "prompt_id": report.run_id})
+        dumped = {"dumped": [str(path) for path in report.dumped]} if report.dumped else {}
+        self._write("report", {**data, **dumped, "prompt_id": report.run_id})
 
     def error(self, error: OnnxflowError) -> None:
         """An error: an invalid workflow as the body ComfyUI's server answers with, others by code and message."""

@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import hashlib
-import os
 import sys
 from dataclasses import replace
 from pathlib import Path
-from urllib.parse import quote
 
+from onnxflow.dump.file import replace_file
+from onnxflow.dump.name import file_name
 from onnxflow.engine.events import Event, Listener
 from onnxflow.errors import OutputError, UsageError, printable
 from onnxflow.nodes.output_files import Target, check_writable
-
-_LONGEST_NAME = 100  # bytes of a node's id; file systems allow 255 for all of a name
 
 
 class Previews:
@@ -63,7 +60,7 @@ class Previews:
                 self._say_once(f"no previews of node {node}: nobody knows the colours of its model's latents")
                 return None
             path = self._folder / f"{prefix}{file_name(node)}_{event.data['value']:05}.jpg"
-            _replace(path, preview.data)
+            replace_file(path, preview.data)
         except OSError as error:  # Pillow's too, when it was built without JPEG
             self._broken = True
             self._say_once(f"no more previews: {error.strerror or error} ({self._folder})")
@@ -74,21 +71,3 @@ class Previews:
         if line not in self._said:
             self._said.add(line)
             print(printable(line), file=sys.stderr)  # looked up now: a progress bar stands in for it
-
-
-def file_name(node: str) -> str:
-    """A node's id as part of a file name: of letters, digits, ``_``, ``-`` and ``%`` only, another one for every id."""
-    name = quote(node, safe="", errors="surrogatepass").replace(".", "%2E").replace("~", "%7E")
-    if len(name) <= _LONGEST_NAME:
-        return name
-    digest = hashlib.sha256(name.encode()).hexdigest()[:16]
-    return f"{name[: _LONGEST_NAME - len(digest) - 1]}-{digest}"
-
-
-def _replace(path: Path, data: bytes) -> None:
-    draft = path.with_name(f".onnxflow-{os.urandom(8).hex()}.tmp")
-    try:
-        draft.write_bytes(data)
-        os.replace(draft, path)
-    finally:
-        draft.unlink(missing_ok=True)

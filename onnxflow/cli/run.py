@@ -63,6 +63,17 @@ def run(
     preview: Annotated[
         str | None, typer.Option(metavar="DIR", help="Write a small picture of every step into this folder (JPEG).")
     ] = None,
+    dump: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NODE",
+            help="Write a node's results as files to look at: pictures, plots, numbers. It runs even where no output "
+            'needs it. NODE as for --set, or "*" for every node that runs. Repeatable.',
+        ),
+    ] = None,
+    dump_dir: Annotated[
+        str | None, typer.Option(metavar="DIR", help="Where --dump writes.  [default: dump in the output folder]")
+    ] = None,
     metadata: Annotated[bool, typer.Option(help="Keep the workflow in the pictures.")] = True,
     quiet: Annotated[
         bool, typer.Option("--quiet", "-q", help="No progress, no summary; only what is not as asked.")
@@ -75,9 +86,8 @@ def run(
 
     try:
         where = (place or [], fallback, on_nan, seed_rule)
-        _run(
-            workflow, output_dir, input_dir, models, set_, seed, count, json_, preview, metadata, quiet, verbose, where
-        )
+        looks = (preview, dump or [], dump_dir)
+        _run(workflow, output_dir, input_dir, models, set_, seed, count, json_, looks, metadata, quiet, verbose, where)
     except KeyboardInterrupt:  # while modules load, or the second one
         raise Cancelled() from None
 
@@ -91,7 +101,7 @@ def _run(
     seed: int | None,
     count: int,
     json: bool,
-    preview: str | None,
+    looks: tuple[str | None, list[str], str | None],
     metadata: bool,
     quiet: bool,
     verbose: bool,
@@ -107,6 +117,7 @@ def _run(
     json_events = JsonEvents(sys.stdout) if json else None
     try:
         place, fallback, on_nan, seed_rule = where
+        preview, dump, dump_dir = looks
         turns = Turns(
             workflow,
             sets or [],
@@ -121,6 +132,8 @@ def _run(
             on_nan=on_nan,
             seed_rule=seed_rule,
             preview=preview,
+            dump=dump,
+            dump_dir=dump_dir,
             quiet=quiet,
         )
         turns.run(json_events, verbose=verbose)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from pathlib import Path
 from typing import TextIO
 
 from onnxflow.engine.record import node_shares, time_shares
@@ -21,6 +22,16 @@ def print_summary(report: RunReport, stream: TextIO) -> None:
             where.setdefault(f"{use.variant} on {use.device}", []).append(use.component)
     parts = "; ".join(f"{', '.join(dict.fromkeys(names))}: {place}" for place, names in where.items())
     print(f"done in {report.seconds:.1f} s" + (f"  ({parts})" if parts else ""), file=stream)
+
+
+def print_dumped(files: Sequence[Path], remarks: Iterable[str], stream: TextIO) -> None:
+    """The files of --dump, a path a line, and what is odd about the values in them. Not on stdout: that has what the
+    workflow saves, for whoever reads it."""
+    print(f"dumped {len(files)} file{'s' * (len(files) != 1)}" + (":" if files else ""), file=stream)
+    for path in files:
+        print(printable(f"  {path}"), file=stream)
+    for remark in remarks:
+        print(printable(f"  {remark}"), file=stream)
 
 
 def print_fallen_back(uses: Iterable[SessionUse], stream: TextIO) -> None:

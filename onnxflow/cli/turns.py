@@ -4,21 +4,24 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from onnxflow.api import disk_of
 from onnxflow.cancel import CancelToken
 from onnxflow.cli.json_events import JsonEvents
 from onnxflow.cli.previews import Previews
 from onnxflow.cli.progress import open_progress
-from onnxflow.cli.summary import print_details, print_fallen_back, print_summary, tell_tried
+from onnxflow.cli.summary import print_details, print_dumped, print_fallen_back, print_summary, tell_tried
 from onnxflow.cli.texts import Texts
 from onnxflow.engine.cache import ResultCache
 from onnxflow.engine.events import Event, Listener
+from onnxflow.engine.report import RunReport
 from onnxflow.engine.run import interruptible, run_workflow
-from onnxflow.errors import UsageError, did_you_mean, shown
+from onnxflow.engine.watch import Watch
+from onnxflow.errors import OnnxflowError, UsageError, did_you_mean, printable, shown
 from onnxflow.nodes.catalog import builtin_catalog
 from onnxflow.placing import machine_of, placing_of
 from onnxflow.providers.session import SessionCache
@@ -33,6 +36,10 @@ from onnxflow.workflow.overrides import (
     seeds,
 )
 from onnxflow.workflow.read import read_workflow
+from onnxflow.workflow.watched import watched_nodes
+
+if TYPE_CHECKING:
+    from onnxflow.dump.dump import Dump
 
 
 class Turns:
@@ -54,6 +61,8 @@ class Turns:
         on_nan: str,
         seed_rule: str = SEED_RULES[0],
         preview: str | None = None,
+        dump: Sequence[str] = (),
+        dump_dir: str | None = None,
         quiet: bool = False,
     ) -> None:
         if seed_rule not in SEED_RULES:
@@ -63,6 +72,8 @@ class Turns:
             )
         if preview == "":  # which as a path would be the working folder
             raise UsageError("--preview: the folder's name is empty", hint="name a folder; . is the working one")
+        if dump_dir is not None:
+            _check_dump_dir(dump_dir, dump)
         self._seed_rule: SeedRule = seed_rule  # type: ignore[assignment]
         overrides = [parse_override(text) for text in sets]
         settings = load_settings(models, input_dir, output_dir, environment=os.environ, working_dir=Path.cwd())
@@ -85,12 +96,17 @@ class Turns:
                 where=str(workflow),
                 hint="leave --count away, or give a sampler's seed a number",
             )
+        self._watch, self._dump = None, None
+        if dump:
+            watched = watched_nodes(self._base, dump, self._catalog)
+            self._dump = _dump_in(Path.cwd() / dump_dir if dump_dir else settings.output_dir / "dump", count)
+            self._watch = Watch(watched, self._dump)
         self._previews = Previews(Path.cwd() / preview, count) if preview is not None else None
 
     def run(self, json_events: JsonEvents | None, *, verbose: bool) -> None:
         """Every turn in order: pictures are written, their paths (or the events) printed as soon as they are there."""
         sessions = SessionCache()
-        cancel, quiet = self._cancel, self._quiet
+        quiet = self._quiet
         # Turns share what does not depend on the seed; the rest would only fill the memory.
         cache = ResultCache() if self._count > 1 else None
         if self._seeded is not None and not quiet:
@@ -119,13 +135,14 @@ class Turns:
                     sessions,
                     cache=cache,
                     listeners=listeners,
-                    cancel=cancel,
+                    cancel=self._cancel,
                     metadata=self._metadata,
                     volatile=volatile,
                     placing=self._placing,
                     seed_rule=self._seed_rule,
+                    watch=self._watch,
                 )
-                report = interruptible(work, cancel)
+                report = self._run(work, turn)
             if json_events:
                 json_events.report(report)
             if verbose:
@@ -133,8 +150,38 @@ class Turns:
             if not quiet:
                 print_summary(report, sys.stderr)
                 texts.print(sys.stderr)
+                if self._dump is not None:
+                    print_dumped(self._dump.written, self._dump.remarks, sys.stderr)
             print_fallen_back(report.sessions, sys.stderr)
         sessions.close()
+        if self._dump is not None:
+            self._dump.check()
+
+    def _run(self, work: Callable[[], RunReport], turn: int) -> RunReport:
+        """One turn. Where it fails, it is said what was dumped before: that is what helps to find out why."""
+        if self._dump is None:
+            return interruptible(work, self._cancel)
+        self._dump.begin(turn)
+        try:
+            return interruptible(work, self._cancel)
+        except OnnxflowError:
+            if not self._quiet:
+                print_dumped(self._dump.written, self._dump.remarks, sys.stderr)
+            raise
+
+
+def _check_dump_dir(folder: str, names: Sequence[str]) -> None:
+    if not names:
+        raise UsageError("--dump-dir without --dump writes nothing", hint='add --dump NODE, or --dump "*" for all')
+    if not folder:  # which as a path would be the working folder
+        raise UsageError("--dump-dir: the folder's name is empty", hint="name a folder; . is the working one")
+
+
+def _dump_in(folder: Path, turns: int) -> Dump:
+    from onnxflow.dump.dump import Dump  # it brings all that draws plots
+
+    # stderr is looked up when it speaks: a progress bar stands in for it.
+    return Dump(folder, turns, lambda line: print(printable(line), file=sys.stderr))
 
 
 def _print_paths(event: Event) -> None:

@@ -22,8 +22,8 @@ class Event:
 
     execution_start · execution_cached {nodes} · executing {node} · progress {value, max, node}
     · executed {node, output} · execution_success · execution_error {node_id, exception_message ...}
-    · execution_interrupted; and one of our own: session {phase, model, component, device ...}, the phase being
-    checking, loading, ready or first
+    · execution_interrupted; and two of our own: session {phase, model, component, device ...}, the phase being
+    checking, loading, ready or first; and dumped {node, files}, the paths that a look at a node's result came to
     """
 
     type: str

@@ -6,6 +6,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any
 
 from onnxflow.cancel import CancelToken
@@ -17,6 +18,7 @@ from onnxflow.engine.plan import NOWHERE, Plan, Step
 from onnxflow.engine.preflight import Preflight
 from onnxflow.engine.record import record
 from onnxflow.engine.uses import Uses, not_among, recalled, since
+from onnxflow.engine.watch import Watch, Watched
 from onnxflow.errors import MemoryLimitError, NodeError, NodeRef, OnnxflowError
 from onnxflow.models.disk import Disk
 from onnxflow.providers.device import CPU
@@ -47,6 +49,7 @@ class Run:
     places: Places = NOWHERE
     placer: Placer = field(default_factory=lambda: Placer(OnlyCpu()))
     seed_rule: SeedRule = "next"
+    watch: Watch | None = None
 
     def emit(
         self,
@@ -134,13 +137,14 @@ class NodeContext:
 @dataclass(slots=True)
 class Outcome:
     """What a run has done so far, filled while it goes on so that an error can say how far it came; ``recalled`` is
-    what sessions did in earlier runs for the results that this one found."""
+    what sessions did in earlier runs for the results that this one found, ``looked`` the files of a look at results."""
 
     saved: list[SavedFile] = field(default_factory=list)
     node_seconds: dict[int, float] = field(default_factory=dict)
     node_uses: dict[int, Uses] = field(default_factory=dict)
     executed: list[str] = field(default_factory=list)
     recalled: Uses = ()
+    looked: list[Path] = field(default_factory=list)
 
 
 def execute(plan: Plan, run: Run, outcome: Outcome) -> None:
@@ -152,6 +156,7 @@ def execute(plan: Plan, run: Run, outcome: Outcome) -> None:
     outcome.recalled = recalled(plan, run.cache)
     values = _Values(plan, run)
     preflight = Preflight(plan, run.places, run.placer, run.sessions)
+    watched = Watched(plan, run.watch, run.cache) if run.watch is not None else None
     shown: dict[int, Result] = {}  # of output nodes, for their twins
     fallen: set[int] = set()  # places of values that a session made which fell back
     for position in preflight.order(plan):
@@ -182,6 +187,8 @@ def execute(plan: Plan, run: Run, outcome: Outcome) -> None:
                 run.cache.put(step.key, result)
         if result.uses:
             outcome.node_uses[position] = result.uses
+        if watched is not None:
+            _look(watched, position, result, run, outcome)
         values.store(step, result)
         preflight.check(step, result)
         if step.call.spec.output_node:
@@ -191,6 +198,14 @@ def execute(plan: Plan, run: Run, outcome: Outcome) -> None:
                 run.emit("executed", data, saved=result.saved)
         if known is None:
             values.finish_reading(step, plan)
+
+
+def _look(watched: Watched, position: int, result: Result, run: Run, outcome: Outcome) -> None:
+    """Have the result looked at, and tell which files came of it."""
+    for node_id, files in watched.tell(position, result):
+        outcome.looked += files
+        if run.listeners:
+            run.emit("dumped", {"node": node_id, "display_node": node_id, "files": [str(path) for path in files]})
 
 
 class _Values:

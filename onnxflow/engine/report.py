@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -29,7 +30,8 @@ class NodeReport:
 @dataclass(frozen=True, slots=True)
 class RunReport:
     """The outcome of a successful run; files are in the order they were written. ``sessions`` ends with those that did
-    their work in earlier runs, for results that this one found: ``recalled``."""
+    their work in earlier runs, for results that this one found: ``recalled``. ``dumped`` are the files that looks at
+    nodes' results came to."""
 
     run_id: str
     saved: tuple[SavedFile, ...]
@@ -40,6 +42,7 @@ class RunReport:
     node_seconds: Mapping[int, float] = field(repr=False)
     recalled: tuple[SessionUse, ...] = ()
     node_uses: Mapping[int, tuple[SessionUse, ...]] = field(default_factory=dict, repr=False)
+    dumped: tuple[Path, ...] = ()
 
     @property
     def ran(self) -> tuple[SessionUse, ...]:

@@ -22,6 +22,7 @@ from onnxflow.engine.plan import make_plan
 from onnxflow.engine.record import described
 from onnxflow.engine.report import RunReport
 from onnxflow.engine.uses import not_among
+from onnxflow.engine.watch import Watch
 from onnxflow.errors import Cancelled, NodeError, OnnxflowError, shown
 from onnxflow.models.disk import Disk
 from onnxflow.providers.session import SessionCache, SessionUse
@@ -47,6 +48,7 @@ def run_workflow(
     run_id: str = "",
     placing: Placing | None = None,
     seed_rule: SeedRule = "next",
+    watch: Watch | None = None,
 ) -> RunReport:
     """Run ``workflow`` and report what happened.
 
@@ -54,6 +56,7 @@ def run_workflow(
     results known from earlier runs are used and new ones kept, but for those of the ``volatile`` nodes: the caller says
     that it will run these again with other values, and the sessions they need stay open for it. ``placing`` says what
     runs where; without it, all on the CPU. ``seed_rule`` says which seed the noise of a sampler's steps comes from.
+    The nodes of a ``watch`` run even where no output needs them, and each result is looked at as soon as it is there.
     WorkflowError before anything is loaded when the workflow is not valid, UsageError and ProviderError then for a
     device that there is not or that does not work; other errors name the node. Cancelled when ``cancel`` is thrown.
     """
@@ -73,13 +76,16 @@ def run_workflow(
         volatile,
         placer=placing.placer,
         seed_rule=seed_rule,
+        watch=watch,
     )
     lease.tell = partial(_tell_session, run)
     outcome = Outcome()
     sparing = ExitStack()
     try:
         with collector_paused():
-            checked = check(workflow, catalog, disk, targets)
+            checked = check(workflow, catalog, disk, targets, watch.nodes or () if watch is not None else ())
+            if watch is not None and watch.nodes is None:
+                checked = replace(checked, outputs=tuple(checked.calls))
             placed = places(checked, workflow, placing)
             plan = make_plan(checked, disk, cache, placed, seed_rule if seed_rule != "next" else "")
             for step in plan.steps:
@@ -116,6 +122,7 @@ def run_workflow(
         document=workflow.document,
         plan=plan,
         node_seconds=outcome.node_seconds,
+        dumped=tuple(outcome.looked),
     )
 
 

@@ -36,14 +36,20 @@ class Call(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Checked:
-    """What can run: calls in the order of execution, and the ids of the outputs among them."""
+    """What can run: calls in the order of execution, and the ids of those among them whose results somebody wants."""
 
     calls: Mapping[str, Call]
     outputs: tuple[str, ...]
 
 
-def check(workflow: Workflow, catalog: Catalog, disk: Disk, targets: Collection[str] | None = None) -> Checked:
-    """The workflow's calls, pruned to its output nodes (or those among ``targets``).
+def check(
+    workflow: Workflow,
+    catalog: Catalog,
+    disk: Disk,
+    targets: Collection[str] | None = None,
+    watched: Collection[str] = (),
+) -> Checked:
+    """The workflow's calls, pruned to its output nodes (or those among ``targets``) and the ``watched`` nodes.
 
     WorkflowError lists every problem found. Linear in nodes and links; reads no weights.
     """
@@ -57,6 +63,8 @@ def check(workflow: Workflow, catalog: Catalog, disk: Disk, targets: Collection[
         for node in nodes.values()
         if specs[node.class_type].output_node and (targets is None or node.id in targets)
     )
+    if watched:  # after the others, so that a look at a node does not change the order that they run in
+        outputs += tuple(node_id for node_id in nodes if node_id in watched and node_id not in outputs)
     if not outputs:
         names = ", ".join(name for name, spec in specs.items() if spec.output_node)
         raise WorkflowError(

@@ -68,7 +68,7 @@ def apply_overrides(workflow: Workflow, overrides: list[Override], catalog: Mapp
     """A copy of the workflow with the inputs changed; UsageError names a node or an input that is not there."""
     changes: dict[str, dict[str, Any]] = {}
     for change in overrides:
-        node = _find(workflow.graph, change.node)
+        node = find_node(workflow.graph, change.node)
         spec = catalog.get(node.class_type)
         names = list(spec.by_name) if spec else list(node.inputs)
         if change.input not in names:
@@ -124,7 +124,8 @@ def seeded_nodes(workflow: Workflow) -> frozenset[str]:
     return frozenset(descendants({name.rpartition(".")[0] for name in seeds(workflow)}, lambda i: children.get(i, ())))
 
 
-def _find(graph: Graph, name: str) -> Node:
+def find_node(graph: Graph, name: str) -> Node:
+    """The node with this id, or the only one of this class or title; UsageError with the nearest names."""
     if name in graph.nodes:
         return graph.nodes[name]
     matching = [node for node in graph.nodes.values() if name in (node.class_type, node.title)]

@@ -17,7 +17,10 @@ SOURCES = {"onnxflow": ROOT / "onnxflow", "onnxflow.export": ROOT / "export", "o
 UNITS: dict[str, set[str]] = {
     "__init__": {"api", "errors", "values", "engine", "nodes", "workflow"},
     "__main__": {"cli"},
-    "api": {"cancel", "engine", "errors", "models", "nodes", "placing", "providers", "settings", "values", "workflow"},
+    "api": {
+        *("cancel", "dump", "engine", "errors", "models", "nodes", "placing", "providers", "settings", "values"),
+        "workflow",
+    },
     "cli": {
         *("__init__", "api", "cancel", "engine", "errors", "export", "graph", "models"),
         *("dump", "nodes", "placing", "providers", "settings", "values", "workflow"),

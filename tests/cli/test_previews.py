@@ -15,7 +15,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from onnxflow.cli.previews import Previews, file_name
+from onnxflow.cli.previews import Previews
+from onnxflow.dump.name import file_name
 from onnxflow.engine.events import Event
 from onnxflow.errors import UsageError
 from onnxflow.values import Preview
