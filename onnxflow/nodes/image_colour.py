@@ -48,7 +48,7 @@ def image_rgb_to_yuv(image: Image) -> tuple[Image, Image, Image]:
 
 
 @node("ImageYUVToRGB", category="image/batch")
-def image_yuv_to_rgb(Y: Image, U: Image, V: Image) -> Image:  # noqa: N803 (ComfyUI's names)
+def image_yuv_to_rgb(Y: Image, U: Image, V: Image) -> Image:
     """The pictures of brightness and colour differences, the mean of each one's channels, in 0..1."""
     parts = [part.pixels.mean(axis=3, dtype=np.float32) for part in (Y, U, V)]
     if len({part.shape for part in parts}) > 1:

@@ -39,17 +39,13 @@ def image_blur(image: Image, blur_radius: Radius = 1, sigma: BlurWidth = 1.0) ->
 
 
 @node("ImageSharpen", category="image/postprocessing")
-def image_sharpen(
-    image: Image, sharpen_radius: Radius = 1, sigma: SharpenWidth = 1.0, alpha: Alpha = 1.0
-) -> Image:
+def image_sharpen(image: Image, sharpen_radius: Radius = 1, sigma: SharpenWidth = 1.0, alpha: Alpha = 1.0) -> Image:
     """The pictures with what a blur takes away added, ten times ``alpha``."""
     return Image(gaussian.sharpened(image.pixels, sharpen_radius, sigma, alpha))
 
 
 @node("ImageQuantize", category="image/postprocessing")
-def image_quantize(
-    *, image: Image, colors: Colours = 256, dither: Annotated[str, Combo(quantize.DITHERS)]
-) -> Image:
+def image_quantize(*, image: Image, colors: Colours = 256, dither: Annotated[str, Combo(quantize.DITHERS)]) -> Image:
     """The pictures with so many colours each."""
     return Image(quantize.quantized(image.pixels, colors, dither))
 
@@ -68,9 +64,7 @@ def image_add_noise(image: Image, seed: Seed = 0, strength: Share = 0.5) -> Imag
 
 
 @node("Morphology", category="image/postprocessing", display_name="ImageMorphology")
-def morphology(
-    *, image: Image, operation: Annotated[str, Combo(tuple(OPERATIONS))], kernel_size: Kernel = 3
-) -> Image:
+def morphology(*, image: Image, operation: Annotated[str, Combo(tuple(OPERATIONS))], kernel_size: Kernel = 3) -> Image:
     """The pictures eroded or dilated by a square, or what is made of the two."""
     return Image(OPERATIONS[operation](image.pixels, kernel_size))
 

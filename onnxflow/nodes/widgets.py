@@ -25,6 +25,7 @@ class Int:
     max: int | None = 2048
     step: int | None = None
     control_after_generate: bool = False
+    display: str | None = None
 
     type = "INT"
 
@@ -38,6 +39,8 @@ class Int:
             found["step"] = self.step
         if self.control_after_generate:
             found["control_after_generate"] = True
+        if self.display is not None:
+            found["display"] = self.display
         return found
 
 

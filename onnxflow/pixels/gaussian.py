@@ -25,7 +25,7 @@ def kernel(radius: int, sigma: float) -> Array:
 def weighed(pictures: Array, weights: Array) -> Array:
     """``pictures`` [b,h,w,c] with each pixel the weighted sum of those around it, by symmetric ``weights`` [2r+1] along
     both axes; beyond an edge the picture is reflected. InputError when a side has no more than r pixels."""
-    batch, height, width, channels = pictures.shape
+    height, width, channels = pictures.shape[1:]
     radius = len(weights) // 2
     if radius >= min(height, width):
         raise InputError(

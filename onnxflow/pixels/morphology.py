@@ -70,7 +70,7 @@ OPERATIONS: Final[Mapping[str, Callable[[Array, int], Array]]] = MappingProxyTyp
 
 
 def _extreme(pictures: Array, size: int, extreme: Any, beyond: float) -> Array:
-    batch, height, width, channels = pictures.shape
+    height, width, channels = pictures.shape[1:]
     result = np.empty_like(pictures)
     before = size // 2
     for picture, target in zip(pictures, result, strict=True):

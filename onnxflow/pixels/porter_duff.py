@@ -1,5 +1,5 @@
-"""Pictures with opacity laid over each other: T. Porter & T. Duff 1984, "Compositing Digital Images", and the blend modes
-that were added to their operators (SVG Compositing Specification, section 6).
+"""Pictures with opacity laid over each other: T. Porter & T. Duff 1984, "Compositing Digital Images", and the blend
+modes that were added to their operators (SVG Compositing Specification, section 6).
 
 All formulas take colours that are multiplied by their opacity. S and D are the source's and the destination's colours,
 a and d their opacities.

@@ -47,8 +47,8 @@ def quantized(pictures: Array, colors: int, dither: str) -> Array:
 
 
 def _ordered(picture: PIL.Image.Image, palette: PIL.Image.Image, order: int) -> PIL.Image.Image:
-    """The nearest colours of ``palette`` after a pattern of ``order`` x ``order`` was added, as large as the distance of
-    two levels if the colours were spread evenly."""
+    """The nearest colours of ``palette`` after a pattern of ``order`` x ``order`` was added, as large as the
+    distance of two levels if the colours were spread evenly."""
     import PIL.Image
 
     pixels = np.asarray(picture).astype(np.float32)
