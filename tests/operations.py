@@ -42,4 +42,5 @@ def tolerance(method: str) -> float:
 def relative_error(found: Array, expected: Array) -> float:
     """The largest difference as a share of the largest expected absolute value; shape and type must agree."""
     assert (found.shape, found.dtype) == (expected.shape, expected.dtype)
-    return float(np.abs(found - expected).max() / np.abs(expected).max())
+    difference, largest = np.abs(found - expected).max(), np.abs(expected).max()
+    return float(difference / largest) if largest else float(difference)

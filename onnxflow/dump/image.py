@@ -13,7 +13,7 @@ from onnxflow.dump.colours import NOT_A_NUMBER
 from onnxflow.dump.name import number
 from onnxflow.dump.numbers import statistics
 from onnxflow.dump.part import Part, json_part, png
-from onnxflow.nodes.image import to_bytes
+from onnxflow.pixels.eight_bit import to_bytes
 from onnxflow.values import Array, Image, Mask
 
 _CHANNELS: Final = {1: ("grey",), 3: ("red", "green", "blue"), 4: ("red", "green", "blue", "alpha")}

@@ -23,9 +23,10 @@ def _multiply(one: Array, other: Array) -> Array:
 
 
 def _screen(one: Array, other: Array) -> Array:
-    product = _ONE - one
+    product: Array = _ONE - one
     product *= _ONE - other
-    return np.subtract(_ONE, product, out=product)
+    np.subtract(_ONE, product, out=product)
+    return product
 
 
 def _overlay(one: Array, other: Array) -> Array:

@@ -53,7 +53,8 @@ def edges(pictures: Array, low: float, high: float) -> Array:
 def _kernel() -> Array:
     """A Gaussian of deviation 1 at the places -2 to 2."""
     weights = np.exp(-(np.arange(-2, 3) ** 2) / 2)
-    return (weights / weights.sum()).astype(np.float32)
+    found: Array = (weights / weights.sum()).astype(np.float32)
+    return found
 
 
 def _gradient(grey: Array) -> tuple[Array, Array]:

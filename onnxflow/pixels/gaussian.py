@@ -19,7 +19,8 @@ def kernel(radius: int, sigma: float) -> Array:
     """Weights float32 [2 * radius + 1] of a Gaussian at evenly spaced places from -1 to 1; they add up to 1."""
     places = np.linspace(-1, 1, 2 * radius + 1)
     weights = np.exp(-(places**2) / (2 * sigma**2))
-    return (weights / weights.sum()).astype(np.float32)
+    found: Array = (weights / weights.sum()).astype(np.float32)
+    return found
 
 
 def weighed(pictures: Array, weights: Array) -> Array:
@@ -60,7 +61,7 @@ def _along(values: Array, weights: Array, length: int, step: int, axis: int) -> 
         return values[k * step : k * step + length] if axis == 0 else values[:, k * step : k * step + length]
 
     radius = len(weights) // 2
-    total = part(radius) * weights[radius]
+    total: Array = part(radius) * weights[radius]
     pair = np.empty_like(total)
     for k in range(radius):  # weights are the same on both sides
         np.add(part(k), part(2 * radius - k), out=pair)

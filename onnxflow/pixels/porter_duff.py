@@ -30,7 +30,8 @@ def _overlay(s: Array, a: Array, d: Array, b: Array) -> Array:
     return np.where(_TWO * d < b, _TWO * s * d, a * b - _TWO * (b - s) * (a - d))
 
 
-# Each gives colours and opacity of (source's colours, its opacity, destination's colours, its opacity).
+# As Android's PorterDuff.Mode documents them: where the source is transparent, LIGHTEN and OVERLAY count the
+# destination twice. Each gives colours and opacity of (source's colours, its opacity, destination's, its opacity).
 OPERATORS: Final[Mapping[str, Operator]] = MappingProxyType(
     {
         "ADD": lambda s, a, d, b: (np.clip(s + d, 0, 1), np.clip(a + b, 0, 1)),
