@@ -1,4 +1,4 @@
-"""Nodes that resize pictures: ImageScale, ImageScaleBy, ImageScaleToTotalPixels."""
+"""Nodes that resize pictures: ImageScale, -By, -ToTotalPixels, -ToMaxDimension, ResizeAndPadImage."""
 
 from __future__ import annotations
 
@@ -8,11 +8,15 @@ from typing import Annotated
 from onnxflow.errors import InputError
 from onnxflow.nodes.spec import node
 from onnxflow.nodes.widgets import Combo, Float, Int
+from onnxflow.pixels.outpaint import framed
 from onnxflow.resize import CROPS, resize
 from onnxflow.values import Image
 
 Side = Annotated[int, Int(min=0, max=16384, step=1)]
 Method = Annotated[str, Combo(("nearest-exact", "bilinear", "area", "bicubic", "lanczos"))]
+MethodByQuality = Annotated[str, Combo(("area", "lanczos", "bilinear", "nearest-exact", "bilinear", "bicubic"))]
+MethodToPad = Annotated[str, Combo(("area", "bicubic", "nearest-exact", "bilinear", "lanczos"))]
+Target = Annotated[int, Int(min=1, max=16384, step=1)]
 
 
 @node("ImageScale", category="image/upscaling", display_name="Upscale Image")
@@ -58,6 +62,33 @@ def image_scale_to_total_pixels(
     height, width = _size(image)
     scale = math.sqrt(int(megapixels * 1024 * 1024) / (width * height))
     return _resized(image, round(width * scale), round(height * scale), upscale_method)
+
+
+@node("ImageScaleToMaxDimension", category="image/upscaling", display_name="ImageScaleToMaxDimension")
+def image_scale_to_max_dimension(image: Image, upscale_method: MethodByQuality, largest_size: Side = 512) -> Image:
+    """The pictures in their proportions with ``largest_size`` pixels on the longer side; InputError when the other one
+    comes to less than one pixel."""
+    height, width = _size(image)
+    longer = max(height, width)
+    sides = (largest_size if side == longer else round(side / longer * largest_size) for side in (width, height))
+    return _resized(image, *sides, upscale_method)
+
+
+@node("ResizeAndPadImage", category="image/transform", display_name="ResizeAndPadImage")
+def resize_and_pad_image(
+    *,
+    image: Image,
+    target_width: Target = 512,
+    target_height: Target = 512,
+    padding_color: Annotated[str, Combo(("white", "black"))],
+    interpolation: MethodToPad,
+) -> Image:
+    """The pictures in their proportions as large as fits, in the middle of target_width x target_height pixels of white
+    or black; InputError when a side comes to less than one pixel."""
+    height, width = _size(image)
+    scale = min(target_width / width, target_height / height)
+    inner = _resized(image, int(width * scale), int(height * scale), interpolation)
+    return Image(framed(inner.pixels, target_height, target_width, 1.0 if padding_color == "white" else 0.0))
 
 
 def _size(image: Image) -> tuple[int, int]:

@@ -1,6 +1,9 @@
-"""Between pictures and latents: VAEDecode, VAEEncode."""
+"""Between pictures and latents: VAEDecode, VAEEncode, VAEEncodeForInpaint."""
 
 from __future__ import annotations
+
+from dataclasses import replace
+from typing import Annotated
 
 import numpy as np
 
@@ -8,7 +11,13 @@ from onnxflow.errors import InputError
 from onnxflow.nodes.component import output_as
 from onnxflow.nodes.context import Context
 from onnxflow.nodes.spec import node
-from onnxflow.values import Array, Image, Latent, Vae
+from onnxflow.nodes.widgets import Int
+from onnxflow.pixels.fit import repeated, resized_masks
+from onnxflow.pixels.morphology import dilated
+from onnxflow.pixels.outpaint import GREY
+from onnxflow.values import Array, Image, Latent, Mask, Vae
+
+Margin = Annotated[int, Int(min=0, max=64, step=1)]
 
 
 @node("VAEDecode", category="latent", display_name="VAE Decode", runs=("vae_decoder",))
@@ -53,6 +62,25 @@ def vae_encode(ctx: Context, pixels: Image, vae: Vae) -> Latent:
         means.append(output_as(outputs, "mean", "vae_encoder", vae.source, shape))
         ctx.progress(index + 1, len(pictures))
     return Latent(np.concatenate(means))
+
+
+@node(
+    "VAEEncodeForInpaint", category="latent/inpaint", display_name="VAE Encode (for Inpainting)", runs=("vae_encoder",)
+)
+def vae_encode_for_inpaint(ctx: Context, pixels: Image, vae: Vae, mask: Mask, grow_mask_by: Margin = 6) -> Latent:
+    """Latents of the pictures with grey where the mask, which takes their size, is above one half; sampling draws
+    there, and over ``grow_mask_by`` pixels more in all, half of them on each side."""
+    factor = vae.source.latent.factor
+    whole = pixels.pixels[..., :3]
+    covers = repeated(np.rint(resized_masks(mask.values, *whole.shape[1:3])), len(whole))
+    covers = cropped(covers[..., np.newaxis], factor)[..., :1]
+    pictures = cropped(whole, factor) - GREY
+    pictures *= np.float32(1) - covers
+    pictures += GREY
+    found = vae_encode.function(ctx, Image(pictures), vae)
+    assert isinstance(found, Latent)
+    grown = dilated(covers, grow_mask_by) if grow_mask_by else covers
+    return replace(found, noise_mask=Mask(grown[..., 0]))
 
 
 def cropped(pixels: Array, factor: int) -> Array:

@@ -19,6 +19,16 @@ def padded(pictures: Array, left: int, top: int, right: int, bottom: int) -> Arr
     return result
 
 
+def framed(pictures: Array, height: int, width: int, value: float) -> Array:
+    """``pictures`` [b,h,w,c] in the middle of ``height`` x ``width`` pixels that are not less than theirs, the others
+    ``value``; of an odd rest the larger half comes after."""
+    batch, inner_height, inner_width, channels = pictures.shape
+    top, left = (height - inner_height) // 2, (width - inner_width) // 2
+    result = np.full((batch, height, width, channels), np.float32(value), np.float32)
+    result[:, top : top + inner_height, left : left + inner_width] = pictures
+    return result
+
+
 def mask(height: int, width: int, left: int, top: int, right: int, bottom: int, feathering: int) -> Array:
     """The mask [h,w] of the room around a picture of ``height`` x ``width``: 1 in it, and in the picture the square of
     what is missing to ``feathering`` pixels from the room, as a share of it. A picture that is not larger than twice

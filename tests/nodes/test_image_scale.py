@@ -5,7 +5,13 @@ import operations
 import pytest
 
 from onnxflow.errors import InputError
-from onnxflow.nodes.image_scale import image_scale, image_scale_by, image_scale_to_total_pixels
+from onnxflow.nodes.image_scale import (
+    image_scale,
+    image_scale_by,
+    image_scale_to_max_dimension,
+    image_scale_to_total_pixels,
+    resize_and_pad_image,
+)
 from onnxflow.values import Array, Image
 
 ARRAYS = operations.arrays()
@@ -93,3 +99,25 @@ def test_nan_passes_through() -> None:
     assert np.isfinite(
         image_scale_by.function(image=Image(pixels), upscale_method="lanczos", scale_by=2.0).pixels
     ).all()
+
+
+def test_the_longer_side_is_what_is_asked_for() -> None:
+    turned = Image(IMAGE.pixels.transpose(0, 2, 1, 3))
+    for image, size in ((IMAGE, (36, 50)), (turned, (50, 36)), (Image(IMAGE.pixels[:, :, :13]), (50, 50))):
+        found = image_scale_to_max_dimension.function(image, "bilinear", 50)
+        assert found.pixels.shape[1:3] == size
+    expected = image_scale.function(image=IMAGE, upscale_method="area", width=9, height=6, crop="disabled")
+    assert np.array_equal(image_scale_to_max_dimension.function(IMAGE, "area", 9).pixels, expected.pixels)
+    with pytest.raises(InputError, match="a side is less than 1"):
+        image_scale_to_max_dimension.function(IMAGE, "area", 0)
+
+
+@pytest.mark.parametrize(("colour", "value"), [("white", 1), ("black", 0)])
+def test_padding_to_a_size(colour: str, value: int) -> None:
+    found = resize_and_pad_image.function(
+        image=IMAGE, target_width=21, target_height=18, padding_color=colour, interpolation="bilinear"
+    ).pixels
+    inner = image_scale.function(image=IMAGE, upscale_method="bilinear", width=21, height=15, crop="disabled").pixels
+    assert found.shape == (1, 18, 21, 3)
+    assert np.array_equal(found[:, 1:16], inner)
+    assert (found[:, :1] == value).all() and (found[:, 16:] == value).all()

@@ -15,7 +15,11 @@ import torch
 
 from images.case import HEAD, measure
 
-MODULES: tuple[str, ...] = ("files",)
+MODULES: tuple[str, ...] = (
+    "filters",
+    "masks",
+    "files",
+)
 """Each has ``cases()``, which yields them one by one."""
 
 REQUIRED, GOAL = 3.0, 1.5
