@@ -25,7 +25,8 @@ from onnxflow.sampling import (
     sample_denoiser,
     terms,
 )
-from onnxflow.sampling.patches import RescaledGuidance
+from onnxflow.sampling.combine import operated_cfg, plain_cfg
+from onnxflow.sampling.patches import OperatedGuidance, RescaledGuidance
 from onnxflow.sampling.told import Tell, told_of_sdxl
 from onnxflow.values import Array, Conditioning, Guider, Latent, Model, Session
 
@@ -125,10 +126,12 @@ def denoiser_of(
 
 def _combine(model: Model) -> Combine | None:
     """How the model's two sides become one; None for plain guidance."""
-    for patch in reversed(model.patches):
-        if isinstance(patch, RescaledGuidance):
-            return rescaled_cfg(patch.multiplier)
-    return None
+    rescaled = [patch for patch in model.patches if isinstance(patch, RescaledGuidance)]
+    found = rescaled_cfg(rescaled[-1].multiplier) if rescaled else None
+    for patch in reversed(model.patches):  # the first one is applied first
+        if isinstance(patch, OperatedGuidance):
+            found = operated_cfg(patch.operation, found or plain_cfg)
+    return found
 
 
 def _fitting(latent: Latent, model: Model) -> Latent:

@@ -1,13 +1,15 @@
-"""Operations on latents as values: LatentOperationTonemapReinhard, LatentOperationSharpen, LatentApplyOperation."""
+"""Operations on latents as values: two of them, and what applies one to a latent or to a model's guidance."""
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Annotated
 
 from onnxflow.nodes.spec import node
 from onnxflow.nodes.widgets import Float, Int
 from onnxflow.sampling.latent_operation import LatentOperation, Sharpen, Tonemap
-from onnxflow.values import Latent
+from onnxflow.sampling.patches import OperatedGuidance
+from onnxflow.values import Latent, Model
 
 Factor = Annotated[float, Float(min=0.0, max=100.0, step=0.01)]
 Radius = Annotated[int, Int(min=1, max=31, step=1)]
@@ -20,6 +22,12 @@ _CATEGORY = "latent/advanced/operations"
 def latent_apply_operation(samples: Latent, operation: LatentOperation) -> Latent:
     """The latent after the operation."""
     return samples.with_samples(operation.apply(samples.samples))
+
+
+@node("LatentApplyOperationCFG", category=_CATEGORY, experimental=True, runs=())
+def latent_apply_operation_cfg(model: Model, operation: LatentOperation) -> Model:
+    """The model whose positive prediction, less the negative one, goes through the operation before guidance."""
+    return replace(model, patches=(*model.patches, OperatedGuidance(operation)))
 
 
 @node("LatentOperationTonemapReinhard", category=_CATEGORY, experimental=True)

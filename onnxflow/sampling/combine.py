@@ -8,6 +8,7 @@ from collections.abc import Callable
 import numpy as np
 
 from onnxflow.errors import InputError
+from onnxflow.sampling.latent_operation import LatentOperation
 from onnxflow.sampling.protocols import Array
 
 Combine = Callable[[Array, np.float32, Array, Array, float], Array]
@@ -44,6 +45,15 @@ def rescaled_cfg(multiplier: float) -> Combine:
         return guided
 
     return combine
+
+
+def operated_cfg(operation: LatentOperation, combine: Combine) -> Combine:
+    """``combine`` with the difference of ``cond`` from ``uncond`` changed by ``operation`` first."""
+
+    def operated(x: Array, sigma: np.float32, cond: Array, uncond: Array, cfg: float) -> Array:
+        return combine(x, sigma, operation.apply(cond - uncond) + uncond, uncond, cfg)
+
+    return operated
 
 
 def _deviation(values: Array) -> Array:

@@ -10,6 +10,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
+from onnxflow.sampling.latent_operation import LatentOperation
 from onnxflow.sampling.model_sampling import (
     ModelSampling,
     continuous_sampling,
@@ -118,6 +119,14 @@ class RescaledGuidance:
     Lin et al. (2024), section 3.4."""
 
     multiplier: float
+
+
+@dataclass(frozen=True, slots=True)
+class OperatedGuidance:
+    """Guidance where an operation changes what the positive prediction adds to the negative one, before they are
+    combined."""
+
+    operation: LatentOperation
 
 
 def sampling_patch(patches: Iterable[object]) -> SamplingPatch | None:

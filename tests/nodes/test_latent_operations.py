@@ -1,15 +1,16 @@
 """The nodes on latents against ComfyUI's own results, and beyond them."""
 
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import operations
 import pytest
 
 from onnxflow.errors import InputError
-from onnxflow.nodes import composite, latent_arithmetic, latent_batch, latent_layout, latent_operation, rebatch
+from onnxflow.nodes import composite, drawing, latent_arithmetic, latent_batch, latent_layout, latent_operation, rebatch
 from onnxflow.nodes.spec import NodeSpec
-from onnxflow.values import Array, Image, Latent, Mask
+from onnxflow.sampling.latent_operation import Sharpen, Tonemap
+from onnxflow.values import Array, Image, Latent, Mask, Model
 
 ARRAYS = operations.arrays()
 LATENT, OTHER, SMALL = (Latent(ARRAYS[f"in_lat{name}"]) for name in ("", "2", "_small"))
@@ -167,6 +168,19 @@ def test_operations_change_lengths_only() -> None:
     assert np.allclose(latent_operation.latent_operation_sharpen.function(2, 1.0, 5.0).apply(flat), flat, atol=1e-5)
     with pytest.raises(InputError, match="a radius of 9 is too large for latents of 8x8 cells"):
         latent_operation.latent_operation_sharpen.function().apply(flat)
+
+
+def test_guidance_goes_through_the_operations_in_their_order() -> None:
+    scale, sharpen = Tonemap(1.0), Sharpen(2, 1.0, 0.05)
+    model = Model(cast(Any, None))
+    for operation in (scale, sharpen):
+        model = latent_operation.latent_apply_operation_cfg.function(model, operation)
+    combine = drawing._combine(model)
+    assert combine is not None
+    x, cond, uncond = np.random.default_rng(0).standard_normal((3, 1, 4, 8, 8)).astype(np.float32)
+    found = combine(x, np.float32(1), cond, uncond, 3.0)
+    changed = sharpen.apply(scale.apply(cond - uncond) + uncond - uncond) + uncond
+    assert np.allclose(found, uncond + (changed - uncond) * np.float32(3), atol=1e-5)
 
 
 def test_batches_cut_anew() -> None:

@@ -196,11 +196,8 @@ def cases() -> Iterator[Case]:
         lambda: _over_masked(a, b, m),
     )
     yield Case("ImageRGBToYUV", lambda: image_colour.image_rgb_to_yuv.function(first)[1].pixels, lambda: _to_yuv(a))
-    yield Case(
-        "ImageYUVToRGB",
-        pixels(lambda: image_colour.image_yuv_to_rgb.function(first, first, first)),
-        lambda: _from_yuv(a),
-    )
+    back = image_colour.image_yuv_to_rgb.function
+    yield Case("ImageYUVToRGB", pixels(lambda: back(first, first, first)), lambda: _from_yuv(a))
     yield Case(
         "ImagePadForOutpaint",
         lambda: image_layout.image_pad_for_outpaint.function(first, 64, 64, 64, 64, 40)[0].pixels,
