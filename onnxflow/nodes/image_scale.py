@@ -70,8 +70,10 @@ def image_scale_to_max_dimension(image: Image, upscale_method: MethodByQuality, 
     comes to less than one pixel."""
     height, width = _size(image)
     longer = max(height, width)
-    sides = (largest_size if side == longer else round(side / longer * largest_size) for side in (width, height))
-    return _resized(image, *sides, upscale_method)
+    new_width, new_height = (
+        largest_size if side == longer else round(side / longer * largest_size) for side in (width, height)
+    )
+    return _resized(image, new_width, new_height, upscale_method)
 
 
 @node("ResizeAndPadImage", category="image/transform", display_name="ResizeAndPadImage")
