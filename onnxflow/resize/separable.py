@@ -14,24 +14,37 @@ BLOCK_VALUES = 1 << 15
 
 
 def resample(values: Array, width: int, height: int, taps: Callable[[int, int], Taps]) -> Array:
-    """``values`` [b,c,h,w] as [b,c,height,width] by ``taps(old, new)`` of each axis; an axis of equal size is kept."""
+    """``values`` [b,c,h,w] as [b,c,height,width] by ``taps(old, new)`` of each axis; an axis of equal size is kept.
+
+    The result is stored as ``values`` are: the channels of a pixel together, as pictures have them, or plane by plane.
+    """
     batch, channels, old_height, old_width = values.shape
-    result = np.empty((batch, channels, height, width), np.float32)
-    across = taps(old_width, width) if width != old_width else None
+    pixels = values.transpose(0, 2, 3, 1)
+    together = pixels[0].flags.c_contiguous and channels > 1
+    lines = pixels if together else values.reshape(batch * channels, old_height, old_width, 1)
+    inner = channels if together else 1
+    result = np.empty((len(lines), height, width, inner), np.float32)
+    across = taps(old_width, width).repeated(inner) if width != old_width else None
     down = taps(old_height, height) if height != old_height else None
-    for index in np.ndindex(batch, channels):
-        plane, target = values[index], result[index]
-        for start, stop in blocks(height, max(width, old_width)):
+    for plane, target in zip(lines, result, strict=True):
+        rows = plane.reshape(old_height, old_width * inner)
+        for start, stop in blocks(height, max(width, old_width) * inner):
             if down is None:
-                target[start:stop] = _columns(plane[start:stop], across)
+                target[start:stop] = _columns(rows[start:stop], across, inner)
                 continue
             part = down.part(start, stop)
             if height < old_height:  # the columns, which are dearer, after the axis that leaves fewer rows
-                target[start:stop] = _columns(part.rows(plane), across)
+                target[start:stop] = _columns(part.rows(rows), across, inner)
             else:
                 first, last = part.places.min(), part.places.max()
-                target[start:stop] = part.moved(first).rows(_columns(plane[first : last + 1], across))
-    return result
+                target[start:stop] = (
+                    part.moved(first)
+                    .rows(_columns(rows[first : last + 1], across, inner).reshape(last + 1 - first, width * inner))
+                    .reshape(stop - start, width, inner)
+                )
+    if together:
+        return result.transpose(0, 3, 1, 2)
+    return result.reshape(batch, channels, height, width)
 
 
 def blocks(height: int, width: int) -> Iterator[tuple[int, int]]:
@@ -40,5 +53,7 @@ def blocks(height: int, width: int) -> Iterator[tuple[int, int]]:
     return ((start, min(start + step, height)) for start in range(0, height, step))
 
 
-def _columns(rows: Array, across: Taps | None) -> Array:
-    return rows if across is None else across.columns(rows)
+def _columns(rows: Array, across: Taps | None, inner: int) -> Array:
+    """``rows`` [n, old * inner] interpolated across, as [n, new, inner]."""
+    found = rows if across is None else across.columns(rows.reshape(len(rows), -1, inner))
+    return found.reshape(len(rows), -1, inner)

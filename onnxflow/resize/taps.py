@@ -34,10 +34,16 @@ class Taps:
         """``values`` [old, n] interpolated along the first axis: [new, n]."""
         return self._sum(lambda places: values[places], self.weights[:, :, np.newaxis])
 
+    def repeated(self, inner: int) -> Taps:
+        """The same taps for ``columns`` of ``inner`` values each."""
+        return Taps(self.places, np.repeat(self.weights, inner, axis=1))
+
     def columns(self, values: NDArray[Any]) -> NDArray[Any]:
-        """``values`` [n, old] interpolated along the second axis: [n, new]."""
+        """``values`` [n, old, inner] interpolated along the second axis: [n, new * inner]; the weights are those of
+        ``repeated``."""
         values = np.ascontiguousarray(values)  # else every np.take would copy them first
-        return self._sum(lambda places: np.take(values, places, axis=1), self.weights)
+        shape = (len(values), -1)
+        return self._sum(lambda places: np.take(values, places, axis=1).reshape(shape), self.weights)
 
     def _sum(self, taken: Callable[[NDArray[np.intp]], NDArray[Any]], weights: NDArray[Any]) -> NDArray[Any]:
         total: NDArray[Any] | None = None

@@ -16,6 +16,7 @@ import torch
 from images.case import HEAD, measure
 
 MODULES: tuple[str, ...] = (
+    "resizing",
     "filters",
     "masks",
     "files",
