@@ -1,5 +1,6 @@
 """resize equals ComfyUI, and what must hold of each method."""
 
+import tracemalloc
 from typing import Any
 
 import numpy as np
@@ -181,3 +182,20 @@ def test_too_much_memory_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(methods, "METHODS", {"area": full})
     with pytest.raises(MemoryLimitError, match="2 x 3 planes of 7x9"):
         resize(noise(2, 3, 4, 4), 7, 9, "area")
+
+
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize(("old", "new"), [(1024, 700), (700, 1024)])
+@pytest.mark.parametrize("pictures", [True, False])
+def test_little_more_than_the_result_is_held(method: str, old: int, new: int, pictures: bool) -> None:
+    values = np.zeros((1, old, old, 3), np.float32).transpose(0, 3, 1, 2)
+    values = values if pictures else np.ascontiguousarray(values)
+    tracemalloc.start()
+    try:
+        found = resize(values, new, new, method)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert found.shape == (1, 3, new, new)
+    # 4 times input and output is allowed, the input among it; what Pillow holds, a byte a value, is not counted.
+    assert values.nbytes + peak <= 2.5 * (values.nbytes + found.nbytes)
