@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, Protocol
 
 import numpy as np
 
@@ -16,15 +16,14 @@ _TEN = np.float32(10)
 _DEVIATIONS = np.float32(5)
 
 
-@dataclass(frozen=True, slots=True)
-class LatentOperation:
+class LatentOperation(Protocol):
     """What is done to a latent [b,c,h,w]."""
 
     SOCKET: ClassVar[str] = "LATENT_OPERATION"
 
     def apply(self, latent: Array) -> Array:
         """A new latent of the same shape."""
-        raise NotImplementedError
+        ...
 
 
 @dataclass(frozen=True, slots=True)
