@@ -14,7 +14,6 @@ from images.case import Case
 from images.inputs import image, mask
 from onnxflow.nodes import composite, image_batch, image_colour, image_filter, image_layout
 from onnxflow.pixels.quantize import bayer
-from onnxflow.sampling import TorchGenerator
 from onnxflow.values import Image, Mask
 
 Tensor = Any
@@ -170,11 +169,6 @@ def cases() -> Iterator[Case]:
             lambda dither=dither: _quantize(a, dither),
         )
     yield Case("ImageAddNoise", pixels(lambda: image_filter.image_add_noise.function(first, 5, 0.3)), lambda: _noise(a))
-    yield Case(
-        "noise alone",
-        lambda: TorchGenerator(5).randn(one.shape),
-        lambda: torch.randn(one.shape, generator=torch.Generator().manual_seed(5)),
-    )
     for mode in ("normal", "multiply", "screen", "overlay", "soft_light", "difference"):
         yield Case(
             f"ImageBlend {mode}",
