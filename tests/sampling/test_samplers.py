@@ -146,6 +146,8 @@ def test_a_denoiser_that_knows_the_answer_is_followed_to_it(
     assert final.dtype == np.float32
     if sampler.startswith("uni_pc") and steps == 1:
         return  # it has no step of order 0: what comes back is the noise, in ComfyUI too
+    if sampler in ("dpm_fast", "dpm_adaptive") and len(sigmas) == 2:
+        return  # they end at the level before 0, where they began: nothing is done, in ComfyUI too
     # ddpm goes by 1 - 1 / (1 + sigma^2), which has the rounding of 1: for small levels that is much of it.
     rounding = 1.2e-7 / float(sigmas[-2]) ** 2 if sampler == "ddpm" else 0.0
     assert np.abs(final - answer).max() <= 2e-5 + 10 * left_over(sampler, sigmas) + rounding
