@@ -18,6 +18,8 @@ from images.case import HEAD, measure
 MODULES: tuple[str, ...] = (
     "resizing",
     "filters",
+    "edges",
+    "layout",
     "masks",
     "files",
 )

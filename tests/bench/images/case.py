@@ -11,8 +11,9 @@ from typing import Any
 import numpy as np
 
 REPEATS = 7
-SECONDS = 1.5
-"""Enough time for one side of a case; a slow operation is repeated less often, but three times at least."""
+SECONDS = 2.0
+"""Enough time for a case; a slow operation is repeated three times at least, or once where one turn takes
+longer than this."""
 
 
 @dataclass(frozen=True)
@@ -55,7 +56,10 @@ def measure(case: Case) -> Row:
     del found, expected
     ours: list[float] = []
     theirs: list[float] = []
-    while len(ours) < REPEATS and (len(ours) < 3 or sum(ours) + sum(theirs) < 2000 * SECONDS):
+    while len(ours) < REPEATS:
+        spent = sum(ours) + sum(theirs)
+        if spent > 1e3 * SECONDS and (len(ours) >= 3 or spent > 1e3 * SECONDS * len(ours)):
+            break
         ours.append(_milliseconds(case.ours))
         theirs.append(_milliseconds(case.theirs))
     return Row(case.name, statistics.median(ours), statistics.median(theirs), difference, case.tolerance)

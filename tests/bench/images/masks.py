@@ -63,6 +63,13 @@ def _sharpened(latent: Tensor, radius: int) -> Tensor:
     return latent / length * F.conv2d(F.pad(length, (radius,) * 4, "reflect"), kernel[None, None])
 
 
+def _tonemapped(latent: Tensor) -> Tensor:
+    length = torch.linalg.vector_norm(latent, dim=1, keepdim=True) + 1e-10
+    top = length.std((1, 2, 3), keepdim=True) * 5 + length.mean((1, 2, 3), keepdim=True)
+    scaled = length / top
+    return latent / length * (scaled / (scaled + 1) * top)
+
+
 def _composed(below: Tensor, above: Tensor, cover: Tensor) -> Tensor:
     weights = F.interpolate(cover[:, None], size=below.shape[2:], mode="bilinear").repeat(len(below), 1, 1, 1)
     result = below.clone()
@@ -135,6 +142,13 @@ def cases() -> Iterator[Case]:
     sharpen = latent_operation.latent_operation_sharpen.function(9, 1.0, 0.1)
     yield Case(
         "LatentOperationSharpen 9, batch 4", lambda: sharpen.apply(latents[0].samples), lambda: _sharpened(x, 9), 1e-4
+    )
+    tonemap = latent_operation.latent_operation_tonemap_reinhard.function(1.0)
+    yield Case(
+        "LatentOperationTonemapReinhard, batch 4",
+        lambda: tonemap.apply(latents[0].samples),
+        lambda: _tonemapped(x),
+        1e-4,
     )
     small = Mask(np.full((1, 64, 64), 0.5, np.float32))
     yield Case(
