@@ -86,10 +86,15 @@ def run(
     cancel = cancel or CancelToken()
     placing = placing_of(places, settings.place, fallback=fallback, on_nan=on_nan, machine=machine_of(cancel))
     dumped = None
-    if dump:
+    if dump_dir is not None and not os.fspath(dump_dir):
+        raise UsageError("dump_dir: the folder's name is empty", hint="name a folder; . is the working one")
+    names = _names(dump)
+    if dump_dir is not None and not names:
+        raise UsageError("dump_dir without dump writes nothing", hint='add dump="NODE", or dump="*" for all')
+    if names:
         from onnxflow.dump.dump import Dump  # it brings all that draws plots
 
-        watched = watched_nodes(loaded, _names(dump), catalog)
+        watched = watched_nodes(loaded, names, catalog)
         dumped = Dump(Path(dump_dir).absolute() if dump_dir is not None else settings.output_dir / "dump")
     sessions = SessionCache()
     listeners = (listener,) if listener is not None else ()

@@ -107,6 +107,7 @@ def _said(value: object) -> str:
 def _picture(entry: Cond, heading: str) -> bytes:
     """The first text of an entry: dimensions up, tokens across, and below the norm of each token."""
     states = entry.cross_attn[0]
+    pooled = entry.pooled if entry.pooled is not None and entry.pooled.size else None
     tokens, width = states.shape
     limit = limit_of(states)
     table = fitted(np.ascontiguousarray(states.T), _MOST_HIGH, _MOST_WIDE)
@@ -117,7 +118,7 @@ def _picture(entry: Cond, heading: str) -> bytes:
     lines = _lines(entry)
     top = TITLE + 24 + len(lines) * (TEXT + 6) + 30
     pooled_top = top + high + 78 + _NORMS + 78
-    total = pooled_top + (_POOLED + 30 if entry.pooled is not None else -20)
+    total = pooled_top + (_POOLED + 30 if pooled is not None else -20)
     canvas = Canvas(_LEFT + wide + _KEY, total)
     canvas.text(16, 14, heading, size=TITLE)
     for place, line in enumerate(lines):
@@ -136,8 +137,8 @@ def _picture(entry: Cond, heading: str) -> bytes:
         canvas.line(x, top + high, x, top + high + 5, SOFT)
         canvas.text(x, top + high + 8, str(mark), align=0.5, colour=SOFT)
     _draw_norms(canvas, norms(entry.cross_attn)[0], across, top + high + 78, marks)
-    if entry.pooled is not None:
-        _draw_pooled(canvas, entry.pooled[0], pooled_top, wide)
+    if pooled is not None:
+        _draw_pooled(canvas, pooled[0], pooled_top, wide)
     return canvas.png()
 
 
@@ -146,9 +147,9 @@ def _draw_norms(canvas: Canvas, lengths: NDArray[np.float64], across: Axis, top:
     largest = (float(finite.max()) if len(finite) else 0.0) or 1.0
     up = Axis(0.0, largest, top + _NORMS, -_NORMS)
     labels = ("token (0 is the start of the text)", "norm: length of the token's state")
-    draw_line(
-        canvas, lengths.astype(np.float32), across, up, labels, dots=2.5 if len(lengths) <= 200 else 0, marks=marks
-    )
+    with np.errstate(over="ignore"):  # a length that float32 cannot hold is drawn as none
+        drawn = lengths.astype(np.float32)
+    draw_line(canvas, drawn, across, up, labels, dots=2.5 if len(lengths) <= 200 else 0, marks=marks)
 
 
 def _draw_pooled(canvas: Canvas, pooled: Array, top: int, wide: int) -> None:

@@ -1,4 +1,5 @@
-"""Names of files: safe in every file system, and another one for every node, output and value."""
+"""Names of files: safe in every file system, and another one for every node, output and value (of nodes whose ids
+differ in letters' case alone, only where the file system tells cases apart)."""
 
 from __future__ import annotations
 

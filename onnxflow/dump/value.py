@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 
@@ -14,6 +14,9 @@ from onnxflow.dump.part import Part, text_part
 from onnxflow.dump.sigmas import sigmas_parts
 from onnxflow.dump.thing import thing_parts
 from onnxflow.values import Array, Conditioning, Handle, Image, Latent, Mask, Sigmas
+
+_MOST_BITS: Final = 10_000
+"""Larger numbers are written in hexadecimal digits: Python refuses to write them in decimal ones."""
 
 
 def parts_of(value: Any, type_: str, heading: str, model: Handle | None) -> Iterator[Part]:
@@ -31,6 +34,8 @@ def parts_of(value: Any, type_: str, heading: str, model: Handle | None) -> Iter
         return sigmas_parts(value, heading)
     if isinstance(value, bool):
         return iter([text_part(f"{str(value).lower()}\n")])
+    if isinstance(value, int) and value.bit_length() > _MOST_BITS:
+        return iter([text_part(f"{value:#x}\n")])
     if isinstance(value, (int, float)):
         return iter([text_part(f"{value!r}\n")])
     if isinstance(value, str):

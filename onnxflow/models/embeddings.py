@@ -19,6 +19,7 @@ from onnxflow.models.tensors import TensorFile, open_tensors
 FOLDER: Final = "embeddings"
 SUFFIXES: Final = (".safetensors", ".sft", ".pt", ".bin")
 SAFE_SUFFIXES: Final = SUFFIXES[:2]
+_BUNDLED: Final = "bundle_emb."  # what tools put before an embedding's name when they save it with a LoRA
 
 KEYS: Final = {
     ("sd1", "text_encoder"): "clip_l",
@@ -55,12 +56,9 @@ class EmbeddingStore:
             for candidate in (path, *(path.with_name(path.name + suffix) for suffix in SUFFIXES)):
                 if candidate.suffix.lower() in SUFFIXES and os.path.isfile(candidate):
                     return candidate
-        wanted = "/".join(parts).lower()
         for folder in folders:
-            for file in _files(folder, len(parts)):
-                spelled = file.relative_to(folder).as_posix().lower()
-                if wanted in (spelled, os.path.splitext(spelled)[0]):
-                    return file
+            if (file := _spelled(folder, parts)) is not None:
+                return file
         return None
 
     def names(self) -> list[str]:
@@ -69,15 +67,18 @@ class EmbeddingStore:
         for root in self.roots:
             base = root / FOLDER
             for folder in _below(base):
-                found |= {os.path.splitext(file.relative_to(base).as_posix())[0] for file in _files(folder, 1)}
+                found |= {os.path.splitext(file.relative_to(base).as_posix())[0] for file in _files(folder)}
         return sorted(found)
 
     def state(self) -> str:
         """A text that changes when a file is added, removed or written."""
         lines = []
         for folder in self._folders():
-            for file in _files(folder, 1):
-                status = file.stat()
+            for file in _files(folder):
+                try:
+                    status = file.stat()
+                except OSError:  # removed a moment ago, or not ours to read
+                    continue
                 lines.append(f"{file}:{status.st_size}:{status.st_mtime_ns}")
         return "\n".join(lines)
 
@@ -106,17 +107,39 @@ def read_embedding(path: Path, key: str, width: int | None = None) -> NDArray[np
             hint="use a .safetensors file of it; there are converters, and most sites offer one",
         )
     file = open_tensors(path)
-    name = _tensor(file, key, width)
-    values = np.atleast_2d(np.asarray(file.read(name), np.float32))
-    if values.ndim != 2 or not values.size:
+    names = _bundled(file, key) or [_tensor(file, key, width)]
+    parts = [_vectors(file, name) for name in names]
+    if len({part.shape[1] for part in parts}) > 1:
         raise ModelError(
-            f"tensor {shown(name)} of the embedding has the shape {list(values.shape)}, expected [vectors, width]",
+            f"the embedding's tensors {shown(names)} are {shown([part.shape[1] for part in parts])} wide",
             where=str(path),
-            hint="the file is no textual-inversion embedding: use another",
+            hint="the file is damaged: use another",
         )
+    values: NDArray[np.float32] = np.concatenate(parts)
     if not np.isfinite(values).all():
         raise ModelError("the embedding holds NaN or infinity", where=str(path), hint="use another file: it is damaged")
     values.flags.writeable = False
+    return values
+
+
+def _bundled(file: TensorFile, key: str) -> list[str]:
+    """The tensors of an embedding that lies in a LoRA's file, if there are any: their vectors follow each other."""
+    if key in file.tensors:
+        return []
+    inside = [name for name in file.tensors if name.startswith(_BUNDLED)]
+    whole = [name for name in inside if name.endswith(".string_to_param.*")]
+    return whole or [name for name in inside if name.endswith(f".{key}")]
+
+
+def _vectors(file: TensorFile, name: str) -> NDArray[np.float32]:
+    with np.errstate(over="ignore"):  # of what float32 cannot hold infinity is made, which is refused later
+        values = np.atleast_2d(np.asarray(file.read(name), np.float32))
+    if values.ndim != 2 or not values.size:
+        raise ModelError(
+            f"tensor {shown(name)} of the embedding has the shape {list(values.shape)}, expected [vectors, width]",
+            where=str(file.path),
+            hint="the file is no textual-inversion embedding: use another",
+        )
     return values
 
 
@@ -154,7 +177,36 @@ def _below(folder: Path) -> Iterator[Path]:
             waiting += [current / name for name in inner]
 
 
-def _files(folder: Path, depth: int) -> Sequence[Path]:
-    """The embeddings whose path below ``folder`` has ``depth`` parts, sorted."""
-    pattern = "/".join(["*"] * depth)
-    return sorted(path for path in folder.glob(pattern) if path.suffix.lower() in SUFFIXES and path.is_file())
+def _spelled(folder: Path, parts: Sequence[str]) -> Path | None:
+    """The first embedding below ``folder`` whose path has these parts in letters of any case, its suffix left out or
+    not."""
+    current = [folder]
+    for part in parts[:-1]:
+        inner: dict[tuple[int, int], Path] = {}  # each once, or links would multiply them with every part
+        for path in current:
+            for entry in _entries(path):
+                if entry.name.lower() == part.lower() and os.path.isdir(entry.path):
+                    status = os.stat(entry.path)
+                    inner.setdefault((status.st_dev, status.st_ino), path / entry.name)
+        current = sorted(inner.values())
+    wanted = parts[-1].lower()
+    for path in current:
+        for file in _files(path):
+            if wanted in (file.name.lower(), file.stem.lower()):
+                return file
+    return None
+
+
+def _files(folder: Path) -> Sequence[Path]:
+    """The embeddings in ``folder`` itself, sorted."""
+    names = (entry.name for entry in _entries(folder) if os.path.isfile(entry.path))
+    return [folder / name for name in sorted(names) if os.path.splitext(name)[1].lower() in SUFFIXES]
+
+
+def _entries(folder: Path) -> Sequence[os.DirEntry[str]]:
+    """What is in ``folder``; nothing when it is not ours to read."""
+    try:
+        with os.scandir(folder) as entries:
+            return list(entries)
+    except OSError:
+        return []

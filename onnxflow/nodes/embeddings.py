@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
 
@@ -18,11 +18,15 @@ from onnxflow.values import Array, Clip
 
 @dataclass(frozen=True, slots=True)
 class EmbeddingsOf:
-    """The embeddings of a store, with the vectors for the text encoder that files call ``key``, ``width`` wide."""
+    """The embeddings of a store, with the vectors for the text encoder that files call ``key``, ``width`` wide.
+
+    A name is looked for once: a prompt may repeat it thousands of times.
+    """
 
     store: EmbeddingStore
     key: str = ""
     width: int | None = None
+    _found: dict[str, Path | None] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     @classmethod
     def of(cls, disk: Disk, clip: Clip, component: str) -> EmbeddingsOf:
@@ -32,17 +36,25 @@ class EmbeddingsOf:
         return cls(EmbeddingStore(disk.store.roots), key, clip.source.text(component).hidden)
 
     def exists(self, name: str) -> bool:
-        return self.store.find(name) is not None
+        return self._find(name) is not None
 
     def vectors(self, name: str) -> Array:
-        path = self.store.find(name)
-        if path is None:
+        path = self._find(name)
+        try:
+            status = path.stat() if path is not None else None
+        except OSError:  # removed a moment ago
+            status = None
+        if path is None or status is None:
             raise missing(name, self.missing_hint(name))
-        status = path.stat()
         return _read(path, self.key, self.width, status.st_size, status.st_mtime_ns)
 
     def missing_hint(self, name: str) -> str:
         return self.store.missing_hint(name)
+
+    def _find(self, name: str) -> Path | None:
+        if name not in self._found:
+            self._found[name] = self.store.find(name)
+        return self._found[name]
 
 
 @lru_cache(maxsize=64)

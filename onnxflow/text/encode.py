@@ -204,8 +204,9 @@ def _tokens(chunks: Sequence[Chunk], model: TextModel) -> dict[str, NDArray[Any]
             )
         return {"input_ids": ids}
     found = np.asarray(model.table[ids], dtype=np.float32)
+    files = {name: model.embeddings.vectors(name) for name in dict.fromkeys(token.name for _, _, token in vectors)}
     for row, column, token in vectors:
-        embedding = model.embeddings.vectors(token.name)
+        embedding = files[token.name]
         if embedding.shape[1] != found.shape[2]:
             raise InputError(
                 f"the vectors of the embedding {token.name!r} are {embedding.shape[1]} wide, the text encoder's are"

@@ -191,6 +191,10 @@ def test_python_dumps_too(tmp_path: Path) -> None:
     alone = library.run(TXT2IMG, overrides={"5.steps": 1}, output_dir=tmp_path, dump="6", dump_dir=tmp_path / "x")
     assert names(tmp_path / "x") == ["6_VAEDecode_IMAGE.json", "6_VAEDecode_IMAGE.png"] and len(alone.images) == 1
     assert library.run(TXT2IMG, overrides={"5.steps": 1}, output_dir=tmp_path).dumped == ()
-    for wrong in ("nobody", [3], 3):
+    for wrong in ("nobody", "", [3], 3):
         with pytest.raises(UsageError):
             library.run(TXT2IMG, output_dir=tmp_path, dump=wrong)  # type: ignore[arg-type]
+    with pytest.raises(UsageError, match="without dump"):
+        library.run(TXT2IMG, output_dir=tmp_path, dump_dir=tmp_path / "x")
+    with pytest.raises(UsageError, match="name is empty"):
+        library.run(TXT2IMG, output_dir=tmp_path, dump="6", dump_dir="")

@@ -154,6 +154,12 @@ def test_any_shape_of_conditioning(shape: tuple[int, ...], fill: float) -> None:
     assert bool(remarks_of(value)) == (0 not in shape and fill != 0)
 
 
+@pytest.mark.parametrize("shape", [(1, 0), (0, 8)])
+def test_a_conditioning_with_an_empty_pooled_output(shape: tuple[int, int]) -> None:
+    found = files(Conditioning((Cond(np.full((1, 77, 8), 3e38, np.float32), np.zeros(shape, np.float32)),)))
+    assert ".png" in found
+
+
 def test_a_conditioning_without_entries() -> None:
     assert json.loads(files(Conditioning(()))[".json"])["entries"] == []
 
@@ -187,7 +193,15 @@ def test_no_sigmas() -> None:
 
 @pytest.mark.parametrize(
     ("value", "text"),
-    [(7, "7\n"), (0.1, "0.1\n"), (True, "true\n"), ("a\nü", "a\nü"), ("\ud800", "\\ud800"), (float("nan"), "nan\n")],
+    [
+        (7, "7\n"),
+        (0.1, "0.1\n"),
+        (True, "true\n"),
+        ("a\nü", "a\nü"),
+        ("\ud800", "\\ud800"),
+        (float("nan"), "nan\n"),
+        (16**9000, f"0x1{'0' * 9000}\n"),
+    ],
 )
 def test_plain_values_are_texts(value: object, text: str) -> None:
     assert {name: data.decode() for name, data in files(value).items()} == {".txt": text}

@@ -1,5 +1,7 @@
 """Files of textual-inversion embeddings: found as ComfyUI finds them, read without trusting them."""
 
+import os
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -135,3 +137,56 @@ def test_files_that_are_none(tmp_path: Path) -> None:
     broken.write_bytes(b"no")
     with pytest.raises(ModelError, match="not a sound safetensors file"):
         read_embedding(broken, "clip_l")
+
+
+def test_a_name_of_many_parts_is_looked_for_in_no_time(tmp_path: Path) -> None:
+    folder = tmp_path / "embeddings"
+    folder.mkdir()
+    for name in ("a", "A", "b"):
+        (folder / name).symlink_to(".")
+    store = EmbeddingStore((tmp_path,))
+    for count in (40, 2000):
+        assert store.find("/".join("a" * count)) is None
+    write(folder / "Cat.safetensors", emb_params=vectors(1, 4))
+    found = store.find("a/" * 20 + "cat")
+    assert found is not None and found.name == "Cat.safetensors"
+
+
+@pytest.mark.skipif(os.name == "nt", reason="needs file modes")
+def test_a_folder_that_is_not_ours_to_read_is_passed_over(store: EmbeddingStore, tmp_path: Path) -> None:
+    locked = tmp_path / "one" / "embeddings" / "sub"
+    locked.chmod(0o744 if os.geteuid() == 0 else 0o000)
+    tmp_path.chmod(0o755)
+    root = os.geteuid() == 0
+    if root:
+        for folder in tmp_path.parents:
+            if folder.stat().st_uid == 0 and folder.stat().st_mode & 0o005 != 0o005:
+                pytest.skip("another user could not reach the test's folder")
+        os.seteuid(65534)
+    try:
+        assert store.find("dog") is None and store.find("sub/DOG") is None and store.find("cat") is not None
+        assert "fish" in store.names() and store.state() and store.missing_hint("dog")
+    finally:
+        if root:
+            os.seteuid(0)
+        locked.chmod(0o755)
+
+
+def test_an_embedding_saved_with_a_lora(tmp_path: Path) -> None:
+    tensors = {
+        "lora_unet.up": vectors(4, 4),
+        "bundle_emb.cat.clip_l": vectors(2, 4),
+        "bundle_emb.cat.clip_g": vectors(2, 6),
+    }
+    path = write(tmp_path / "x.safetensors", **tensors)
+    np.testing.assert_array_equal(read_embedding(path, "clip_l", 4), vectors(2, 4))
+    tensors = {"bundle_emb.a.string_to_param.*": vectors(1, 4), "bundle_emb.b.string_to_param.*": 9 * vectors(2, 4)}
+    path = write(tmp_path / "y.safetensors", **tensors)
+    np.testing.assert_array_equal(read_embedding(path, "clip_l", 4), np.concatenate([vectors(1, 4), 9 * vectors(2, 4)]))
+
+
+def test_what_float32_cannot_hold_is_refused_without_a_warning(tmp_path: Path) -> None:
+    path = write(tmp_path / "x.safetensors", emb_params=np.full((1, 4), 1e300))
+    with warnings.catch_warnings(), pytest.raises(ModelError, match="infinity"):
+        warnings.simplefilter("error")
+        read_embedding(path, "clip_l")
