@@ -378,7 +378,8 @@ def test_ctrl_c_at_any_moment_is_quiet(tmp_path: Path, delay: float) -> None:
     time.sleep(delay)
     process.send_signal(signal.SIGINT)
     _, said = finished(process)
-    # In the first instants it is Python itself that is interrupted, before it has read a line of ours.
-    assert process.returncode in ((130,) if delay >= 0.3 else (130, -signal.SIGINT))
+    # In the first instants it is Python itself that is interrupted, before it has read a line of ours: it ends by the
+    # signal or, where it was looking for its own modules, with 1.
+    assert process.returncode in ((130,) if delay >= 0.3 else (130, -signal.SIGINT, 1))
     assert delay < 0.3 or "Traceback" not in said
     assert delay < 0.3 or "cancelled" in said
