@@ -105,13 +105,14 @@ def older(folder: Path, tmp_path: Path) -> Path:
     return Path(shutil.copytree(folder / "older", tmp_path / "checkpoints" / "mine"))
 
 
-def test_killed_at_ten_moments_it_goes_on_to_the_same_bundle(
-    random_model: Path, older: Path, whole: Path, tmp_path: Path
+@pytest.mark.parametrize("between", [1, pytest.param(8, marks=pytest.mark.slow)])
+def test_killed_at_many_moments_it_goes_on_to_the_same_bundle(
+    random_model: Path, older: Path, whole: Path, tmp_path: Path, between: int
 ) -> None:
     before = contents(older)
     chance = random.Random(5)
     # Spread over the work rather than over the seconds, most of which are the imports.
-    moments = [0, *sorted(chance.sample(range(1, STEPS), 8)), STEPS]
+    moments = [0, *sorted(chance.sample(range(1, STEPS), between)), STEPS]
     for moment in moments:
         process = start(random_model, older, "--resume")
         while lines(older) < moment and process.poll() is None:

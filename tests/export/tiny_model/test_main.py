@@ -9,6 +9,7 @@ from onnxflow.export.tiny_model.__main__ import main
 from onnxflow.models.bundle import open_bundle
 
 
+@pytest.mark.slow
 def test_the_whole_recipe_in_miniature(miniature: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     recipe = tmp_path / "recipe.toml"
     recipe.write_text(miniature)
