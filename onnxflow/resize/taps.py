@@ -32,7 +32,21 @@ class Taps:
 
     def rows(self, values: NDArray[Any]) -> NDArray[Any]:
         """``values`` [old, n] interpolated along the first axis: [new, n]."""
-        return self._sum(lambda places: values[places], self.weights[:, :, np.newaxis])
+        total: NDArray[Any] | None = None
+        for places, weights in zip(self.places, self.weights[:, :, np.newaxis], strict=True):
+            chosen = _slice(places)
+            term = values[chosen]
+            if isinstance(chosen, slice):
+                term = term * weights
+            else:
+                term = term.astype(weights.dtype, copy=False)
+                term *= weights
+            if total is None:
+                total = term
+            else:
+                total += term
+        assert total is not None
+        return total
 
     def repeated(self, inner: int) -> Taps:
         """The same taps for ``columns`` of ``inner`` values each."""
@@ -56,6 +70,14 @@ class Taps:
                 total += term
         assert total is not None
         return total
+
+
+def _slice(places: NDArray[np.intp]) -> slice | NDArray[np.intp]:
+    """``places`` as a slice where they are equally far from each other, as where a size is divided by a whole number:
+    then nothing has to be gathered."""
+    if len(places) < 2 or places[1] <= places[0] or (np.diff(places) != places[1] - places[0]).any():
+        return places
+    return slice(int(places[0]), int(places[-1]) + 1, int(places[1] - places[0]))
 
 
 def centres(old: int, new: int) -> Array:

@@ -194,3 +194,12 @@ def test_batches_cut_anew() -> None:
     pictures = [Image(ones(3, 2, 2, 3)), Image(ones(1, 4, 2, 3))]
     parts = rebatch.rebatch_images.function(images=pictures, batch_size=[4])
     assert [part.pixels.shape for part in parts] == [(3, 2, 2, 3), (1, 4, 2, 3)]
+
+
+@pytest.mark.parametrize("width", [1, 3, 5])
+def test_narrow_latents_turn_as_wide_ones_do(width: int) -> None:
+    values = np.random.default_rng(0).random((2, 4, 6, width), np.float32)
+    turned = run(latent_layout.latent_rotate, samples=Latent(values), rotation="90 degrees").samples
+    np.testing.assert_array_equal(turned, np.rot90(values, 1, (3, 2)))
+    mirrored = run(latent_layout.latent_flip, samples=Latent(values), flip_method="y-axis: horizontally").samples
+    np.testing.assert_array_equal(mirrored, values[..., ::-1])

@@ -198,7 +198,7 @@ def cases() -> Iterator[Case]:
         lambda: _outpaint(a),
     )
     yield Case("ImageRotate 90", pixels(lambda: image_layout.image_rotate.function(first, "90 degrees")),
-               lambda: torch.rot90(a, 1, (2, 1)))  # fmt: skip
+               lambda: torch.rot90(a, 1, (2, 1)).contiguous())  # fmt: skip
     yield Case("ImageFlip x", pixels(lambda: image_layout.image_flip.function(first, "x-axis: vertically")),
                lambda: torch.flip(a, (1,)))  # fmt: skip
     yield Case("ImageFlip y", pixels(lambda: image_layout.image_flip.function(first, "y-axis: horizontally")),
