@@ -89,9 +89,3 @@ def cases() -> Iterator[Case]:
         partial(_bislerp, tensor(latent), 384),
         5e-4,  # where two vectors are nearly parallel, 1 less their cosine has few digits
     )
-    large = image(0, 2 * SIDE)
-    yield Case(
-        "ImageScale bilinear 4096 to 512",
-        partial(_ours, Image(large), 512, "bilinear"),
-        partial(_of_pictures, tensor(large), 512, "bilinear"),
-    )
