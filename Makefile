@@ -14,8 +14,7 @@ help: ## list the targets
 demo: .venv/linked ## draw workflows/txt2img.json and say where the picture is
 	@scripts/demo .venv/bin/onnxflow
 
-test: lint types imports .venv-export/linked ## everything that must pass, in under 15 minutes
-	@scripts/test-both $(PYTEST_FLAGS)
+test: lint types imports test-runtime test-export ## everything that must pass, in under 15 minutes
 
 test-full: lint types imports ## make test, the slow tests, and test-optimum, -openvino, -webgpu, -lowest, -install, -arm, -haswell: over an hour
 	@$(MAKE) --no-print-directory test-runtime test-export PYTEST_FLAGS="-m ''"

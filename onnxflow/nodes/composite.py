@@ -12,7 +12,7 @@ from onnxflow.nodes.spec import node
 from onnxflow.nodes.widgets import Boolean, Combo, Float, Int
 from onnxflow.pixels.blend import MODES, blended
 from onnxflow.pixels.composite import composited, feathered
-from onnxflow.pixels.fit import opaque, resized, resized_masks
+from onnxflow.pixels.fit import opaque, repeated, resized, resized_masks
 from onnxflow.pixels.porter_duff import OPERATORS, composed
 from onnxflow.values import Array, Image, Latent, Mask
 
@@ -117,11 +117,12 @@ def split_image_with_alpha(image: Image) -> tuple[Image, Mask]:
 
 @node("JoinImageWithAlpha", category="mask/compositing", display_name="Join Image with Alpha")
 def join_image_with_alpha(image: Image, alpha: Mask) -> Image:
-    """The pictures with a mask, which takes their size, as what is transparent; as many as both have."""
+    """The pictures with a mask, which takes their size, as what is transparent; the shorter batch is repeated."""
     pixels = image.pixels[..., :_RGB]
     cover = np.float32(1) - resized_masks(alpha.values, *pixels.shape[1:3])
-    count = min(len(pixels), len(cover))
-    return Image(np.concatenate([pixels[:count], cover[:count, ..., np.newaxis]], axis=3))
+    count = max(len(pixels), len(cover))
+    parts = [repeated(pixels, count), repeated(cover[..., np.newaxis], count)]
+    return Image(np.concatenate(parts, axis=3))
 
 
 def _values(mask: Mask | None) -> Array | None:

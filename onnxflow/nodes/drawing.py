@@ -106,11 +106,11 @@ def denoiser_of(
     sampling = model_sampling(model)
     network_denoiser = NetworkDenoiser(network(ctx, model, check), sampling)
     said = tell(model, shape)
-    combine = _combine(model)
+    rescaled = _rescaled(model)
     positive = terms(guider.positive, sampling, said)
     negative = terms(guider.negative, sampling, said, negative=True) if guider.negative is not None else None
     if guider.middle is None or negative is None:
-        return CfgDenoiser(network_denoiser, positive, negative, guider.cfg, combine=combine)
+        return CfgDenoiser(network_denoiser, positive, negative, guider.cfg, combine=_operated(model, rescaled))
     middle = terms(guider.middle, sampling, said, negative=True)
     return DualCfgDenoiser(
         network_denoiser,
@@ -120,14 +120,19 @@ def denoiser_of(
         guider.cfg,
         guider.cfg_middle,
         nested=guider.nested,
-        combine=combine,
+        combine=rescaled,  # as in ComfyUI, which combines two guidances without what operates on their sides
     )
 
 
-def _combine(model: Model) -> Combine | None:
+def _rescaled(model: Model) -> Combine | None:
     """How the model's two sides become one; None for plain guidance."""
     rescaled = [patch for patch in model.patches if isinstance(patch, RescaledGuidance)]
-    found = rescaled_cfg(rescaled[-1].multiplier) if rescaled else None
+    return rescaled_cfg(rescaled[-1].multiplier) if rescaled else None
+
+
+def _operated(model: Model, combine: Combine | None) -> Combine | None:
+    """``combine`` after the model's operations on its sides."""
+    found = combine
     for patch in reversed(model.patches):  # the first one is applied first
         if isinstance(patch, OperatedGuidance):
             found = operated_cfg(patch.operation, found or plain_cfg)

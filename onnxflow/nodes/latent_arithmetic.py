@@ -1,7 +1,8 @@
-"""Latents calculated with: LatentAdd, -Subtract, -Interpolate, -Blend. The second takes the first's size and number."""
+"""Latents calculated with: LatentAdd, -Subtract, -Interpolate, -Blend. The second takes the first's size."""
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Annotated
 
 import numpy as np
@@ -41,19 +42,31 @@ def latent_interpolate(samples1: Latent, samples2: Latent, ratio: Ratio = 1.0) -
 
 @node("LatentBlend", category="_for_testing", display_name="Latent Blend")
 def latent_blend(samples1: Latent, samples2: Latent, blend_factor: Factor = 0.5) -> Latent:
-    """``blend_factor`` of the first and the rest of the second."""
-    other = like(samples1, samples2, "bicubic")
-    return samples1.with_samples(samples1.samples * np.float32(blend_factor) + other * np.float32(1 - blend_factor))
+    """``blend_factor`` of the first and the rest of the second, which takes the first's size; a single one goes with
+    each of the other's."""
+    one, other = samples1.samples, fitted(samples1, samples2, "bicubic")
+    if len(one) != len(other) and 1 not in (len(one), len(other)):
+        raise InputError(
+            f"{len(one)} latents and {len(other)} latents cannot be blended",
+            hint="give both the same number, or one of them a single latent",
+        )
+    blended = one * np.float32(blend_factor) + other * np.float32(1 - blend_factor)
+    return samples1.with_samples(blended) if len(blended) == len(one) else replace(samples2, samples=blended)
 
 
 def like(one: Latent, other: Latent, method: str = "bilinear") -> Array:
     """The samples of ``other``, cut and resized to the size of ``one``, as many as it has; InputError for another
     number of channels."""
+    return repeated(fitted(one, other, method), len(one.samples))
+
+
+def fitted(one: Latent, other: Latent, method: str) -> Array:
+    """The samples of ``other``, cut and resized to the size of ``one``; InputError for another number of channels."""
     check_channels(one, other)
     samples, shape = other.samples, one.samples.shape
     if samples.shape[2:] != shape[2:]:
         samples = resize(samples, shape[3], shape[2], method, "center")
-    return repeated(samples, shape[0])
+    return samples
 
 
 def check_channels(one: Latent, other: Latent) -> None:

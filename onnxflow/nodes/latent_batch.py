@@ -64,7 +64,7 @@ def latent_batch_seed_behavior(
     """Each latent of the batch with noise of its own ("random"), or all with the same ("fixed")."""
     if seed_behavior == "random":
         return replace(samples, batch_index=None)
-    return replace(samples, batch_index=(_places(samples)[0],) * len(samples.samples))
+    return replace(samples, batch_index=_places(samples)[:1] * len(samples.samples))
 
 
 def _places(latent: Latent) -> tuple[int, ...]:

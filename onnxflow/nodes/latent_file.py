@@ -87,7 +87,7 @@ def load_latent(ctx: Context, latent: Annotated[str, Combo(choices=input_latents
         raise input_files.unreadable(latent, path, error.message) from error
     if UNSCALED not in file.tensors:
         samples *= np.float32(1.0 / OLD_SCALE)
-    if samples.ndim != 4:
+    if samples.ndim != 4 or not samples.size:
         raise InputError(
             f"the latent in {latent!r} has the shape {list(samples.shape)}",
             where=str(path),

@@ -69,7 +69,7 @@ def vae_encode(ctx: Context, pixels: Image, vae: Vae) -> Latent:
 )
 def vae_encode_for_inpaint(ctx: Context, pixels: Image, vae: Vae, mask: Mask, grow_mask_by: Margin = 6) -> Latent:
     """Latents of the pictures with grey where the mask, which takes their size, is above one half; sampling draws
-    there, and over ``grow_mask_by`` pixels more in all, half of them on each side."""
+    there, every pixel of the mask being a square of ``grow_mask_by`` pixels a side."""
     factor = vae.source.latent.factor
     whole = pixels.pixels[..., :3]
     covers = repeated(np.rint(resized_masks(mask.values, *whole.shape[1:3])), len(whole))

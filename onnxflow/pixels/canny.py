@@ -72,8 +72,8 @@ def _gradient(grey: Array) -> tuple[Array, Array]:
 
 
 def _thinned(right: Array, down: Array) -> Array:
-    """The gradient's length where it is larger than at both neighbours in its direction, rounded to 45 degrees, and 0
-    elsewhere. Beyond the picture's edge it is 0."""
+    """The gradient's length where it is larger than at the neighbour before and no smaller than at the one behind, in
+    its direction, rounded to 45 degrees, and 0 elsewhere. Beyond the picture's edge it is 0."""
     length = right * right
     length += down * down
     length += _TINY
@@ -83,20 +83,20 @@ def _thinned(right: Array, down: Array) -> Array:
     padded[1:-1, 1:-1] = length
 
     def beside(rows: int, columns: int) -> Array:
-        """The larger one of the two neighbours so many rows and columns away."""
-        here = padded[1 + rows : 1 + rows + height, 1 + columns : 1 + columns + width]
-        there = padded[1 - rows : 1 - rows + height, 1 - columns : 1 - columns + width]
-        found: Array = np.maximum(here, there)
-        return found
+        """The neighbour so many rows and columns further on."""
+        return padded[1 + rows : 1 + rows + height, 1 + columns : 1 + columns + width]
 
     across, along = np.abs(right), np.abs(down)
     flat = along <= across * _TAN_22
     steep = along > across * _TAN_67
     falling = (right > 0) == (down > 0)  # to the right and down, or to the left and up
-    rival = np.where(falling, beside(1, 1), beside(1, -1))
-    np.copyto(rival, beside(0, 1), where=flat)
-    np.copyto(rival, beside(1, 0), where=steep)
-    length[length <= rival] = 0
+    first = np.where(falling, beside(-1, -1), beside(-1, 1))
+    second = np.where(falling, beside(1, 1), beside(1, -1))
+    for chosen, rows, columns in ((flat, 0, 1), (steep, 1, 0)):
+        np.copyto(first, beside(-rows, -columns), where=chosen)
+        np.copyto(second, beside(rows, columns), where=chosen)
+    # Of two that are equal, as on both sides of a step between two pixels, one is kept.
+    length[(length <= first) | (length < second)] = 0
     return length
 
 

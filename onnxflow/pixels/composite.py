@@ -50,10 +50,15 @@ def feathered(destination: Array, source: Array, x: int, y: int, feather: int) -
         share = np.float32((step + 1) / feather)
         if y != 0 and step < rows:
             mask[:, step] *= share
-        if y + rows < height and step < rows:
-            mask[:, rows - 1 - step] *= share
+        if y + rows < height and step < 2 * rows and step != rows:
+            mask[:, _from_end(step, rows)] *= share
         if x != 0 and step < columns:
             mask[:, :, step] *= share
-        if x + columns < width and step < columns:
-            mask[:, :, columns - 1 - step] *= share
+        if x + columns < width and step < 2 * columns and step != columns:
+            mask[:, :, _from_end(step, columns)] *= share
     return composited(destination, source[:, :rows, :columns], x, y, mask)
+
+
+def _from_end(step: int, count: int) -> int:
+    """The row so many before the last; a step beyond the first one ComfyUI goes on from the end."""
+    return count - 1 - step if step < count else 2 * count - 1 - step

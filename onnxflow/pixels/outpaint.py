@@ -39,7 +39,7 @@ def mask(height: int, width: int, left: int, top: int, right: int, bottom: int, 
     if feathering <= 0 or 2 * feathering >= min(height, width):
         return result
     rows = np.full(height, height, np.float32)
-    columns = np.full(width, height, np.float32)
+    columns = np.full(width, width, np.float32)
     for distances, count, before, after in ((rows, height, top, bottom), (columns, width, left, right)):
         places = np.arange(count, dtype=np.float32)
         if before:

@@ -1,4 +1,4 @@
-"""Operations on latents that keep the direction of each cell's channel vector and change its length."""
+"""Operations on latents whose cells, vectors of their channels, have a direction and a length."""
 
 from __future__ import annotations
 
@@ -36,7 +36,9 @@ class Tonemap(LatentOperation):
     def apply(self, latent: Array) -> Array:
         length = _length(latent) + _TINY
         mean = length.mean(axis=(1, 2, 3), keepdims=True)
-        deviation = length.std(axis=(1, 2, 3), ddof=1, keepdims=True) if length[0].size > 1 else np.zeros_like(mean)
+        deviation = (
+            length.std(axis=(1, 2, 3), ddof=1, keepdims=True) if length.size > len(length) else np.zeros_like(mean)
+        )
         top = (deviation * _DEVIATIONS + mean) * np.float32(self.multiplier)
         with np.errstate(divide="ignore", invalid="ignore"):  # with multiplier 0 nothing is left, as it should
             scaled = length / top
@@ -47,8 +49,8 @@ class Tonemap(LatentOperation):
 
 @dataclass(frozen=True, slots=True)
 class Sharpen(LatentOperation):
-    """Lengths sharpened by a Gaussian over ``radius`` cells a side, whose width is in units of the radius; ten times
-    ``alpha`` of what it takes away is added."""
+    """Directions sharpened by a Gaussian over ``radius`` cells a side, whose width is in units of the radius: ten times
+    ``alpha`` of what it takes away is added, and the result is as long as it comes times the old length."""
 
     radius: int
     sigma: float
@@ -66,9 +68,9 @@ class Sharpen(LatentOperation):
         places = np.linspace(-1, 1, 2 * self.radius + 1)
         kernel = np.exp(-(places**2) / (2 * self.sigma**2))
         weights = (kernel / kernel.sum()).astype(np.float32)
-        soft = _weighed(_weighed(length, weights, axis=2), weights, axis=3)
-        sharp = length + (length - soft) * (np.float32(self.alpha) * _TEN)
-        found: Array = latent / length * sharp
+        direction = latent / length
+        soft = _weighed(_weighed(direction, weights, axis=2), weights, axis=3)
+        found: Array = length * (direction + (direction - soft) * (np.float32(self.alpha) * _TEN))
         return found
 
 

@@ -141,3 +141,17 @@ def test_stitching_keeps_the_pixels_and_fills_the_rest() -> None:
 
 def test_sizes() -> None:
     assert image_batch.get_image_size.function(picture("img_batch2")) == (18, 13, 2)
+
+
+@pytest.mark.parametrize("turned", [False, True])
+@pytest.mark.parametrize("colour", [(1.0, 1.0, 1.0), (0.2, 0.7, 0.4)])
+def test_canny_draws_every_side_of_a_square(colour: tuple[float, float, float], turned: bool) -> None:
+    pixels = np.zeros((1, 64, 64, 3), np.float32)
+    pixels[:, 16:48, :32] = colour
+    if turned:
+        pixels = np.ascontiguousarray(pixels.transpose(0, 2, 1, 3))
+    edges = image_filter.canny_edges.function(Image(pixels), 0.1, 0.2).pixels[0, :, :, 0]
+    if turned:
+        edges = edges.T
+    assert edges[20:44, 30:34].sum(axis=1).min() == 1  # the upright side: one pixel in every row
+    assert edges[14:18, 4:28].sum(axis=0).min() >= 1 and edges[46:50, 4:28].sum(axis=0).min() >= 1

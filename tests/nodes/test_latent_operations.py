@@ -147,17 +147,14 @@ def test_masks_go_with_their_latents() -> None:
     assert repeated.noise_mask is single.noise_mask and len(repeated.samples) == 9 and repeated.batch_index is None
 
 
-def test_operations_change_lengths_only() -> None:
+def test_tonemapping_changes_lengths_only() -> None:
     latent = Latent(np.random.default_rng(0).standard_normal((2, 4, 12, 14)).astype(np.float32))
     lengths = np.linalg.norm(latent.samples, axis=1, keepdims=True)
-    for made in (
-        latent_operation.latent_operation_tonemap_reinhard.function(1.0),
-        latent_operation.latent_operation_sharpen.function(3, 1.0, 0.02),
-    ):
-        found = run(latent_operation.latent_apply_operation, samples=latent, operation=made).samples
-        after = np.linalg.norm(found, axis=1, keepdims=True)
-        assert np.allclose(found / after, latent.samples / lengths, atol=1e-5)
-        assert not np.allclose(after, lengths, rtol=1e-3)
+    made = latent_operation.latent_operation_tonemap_reinhard.function(1.0)
+    found = run(latent_operation.latent_apply_operation, samples=latent, operation=made).samples
+    after = np.linalg.norm(found, axis=1, keepdims=True)
+    assert np.allclose(found / after, latent.samples / lengths, atol=1e-5)
+    assert not np.allclose(after, lengths, rtol=1e-3)
     # Reinhard's curve: L / (1 + L / t), t the mean and five deviations, one sample at a time.
     tops = [5 * one.std(ddof=1) + one.mean() for one in lengths.astype(np.float64)]
     expected = [one / (1 + one / top) for one, top in zip(lengths, tops, strict=True)]
@@ -175,7 +172,7 @@ def test_guidance_goes_through_the_operations_in_their_order() -> None:
     model = Model(cast(Any, None))
     for operation in (scale, sharpen):
         model = latent_operation.latent_apply_operation_cfg.function(model, operation)
-    combine = drawing._combine(model)
+    combine = drawing._operated(model, drawing._rescaled(model))
     assert combine is not None
     x, cond, uncond = np.random.default_rng(0).standard_normal((3, 1, 4, 8, 8)).astype(np.float32)
     found = combine(x, np.float32(1), cond, uncond, 3.0)
@@ -203,3 +200,25 @@ def test_narrow_latents_turn_as_wide_ones_do(width: int) -> None:
     np.testing.assert_array_equal(turned, np.rot90(values, 1, (3, 2)))
     mirrored = run(latent_layout.latent_flip, samples=Latent(values), flip_method="y-axis: horizontally").samples
     np.testing.assert_array_equal(mirrored, values[..., ::-1])
+
+
+def test_sharpening_changes_directions_and_keeps_lengths_apart() -> None:
+    values = np.random.default_rng(0).standard_normal((2, 4, 12, 14)).astype(np.float32)
+    lengths = np.linalg.norm(values, axis=1, keepdims=True) + np.float32(1e-6)
+    unit = values / lengths
+    places = np.linspace(-1, 1, 7)
+    kernel = np.exp(-(places**2) / 2)
+    kernel /= kernel.sum()
+    padded = np.pad(unit.astype(np.float64), ((0, 0), (0, 0), (3, 3), (3, 3)), mode="reflect")
+    soft = sum(kernel[y] * kernel[x] * padded[:, :, y : y + 12, x : x + 14] for y in range(7) for x in range(7))
+    expected = lengths * (unit + (unit - soft) * 1.0)
+    np.testing.assert_allclose(Sharpen(3, 1.0, 0.1).apply(values), expected, rtol=1e-4, atol=1e-5)
+
+
+def test_blending_one_latent_with_many() -> None:
+    one, many = (Latent(np.full((count, 4, 2, 2), count, np.float32)) for count in (1, 4))
+    assert run(latent_arithmetic.latent_blend, samples1=one, samples2=many, blend_factor=0.5).samples.shape[0] == 4
+    assert run(latent_arithmetic.latent_blend, samples1=many, samples2=one, blend_factor=0.5).samples.shape[0] == 4
+    two = Latent(np.zeros((2, 4, 2, 2), np.float32))
+    with pytest.raises(InputError, match="cannot be blended"):
+        run(latent_arithmetic.latent_blend, samples1=two, samples2=many, blend_factor=0.5)

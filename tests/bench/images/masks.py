@@ -60,7 +60,9 @@ def _sharpened(latent: Tensor, radius: int) -> Tensor:
     kernel = torch.exp(-(places[:, None] ** 2 + places[None] ** 2) / 2)
     kernel = kernel / kernel.sum() * -1.0
     kernel[radius, radius] += 1 - kernel.sum()
-    return latent / length * F.conv2d(F.pad(length, (radius,) * 4, "reflect"), kernel[None, None])
+    kernels = kernel.expand(latent.shape[1], 1, *kernel.shape)
+    padded = F.pad(latent / length, (radius,) * 4, "reflect")
+    return length * F.conv2d(padded, kernels, groups=latent.shape[1])
 
 
 def _tonemapped(latent: Tensor) -> Tensor:
