@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from onnxflow.text.words import clean, split_words
+from onnxflow.text.words import END, START, clean, split_words
 
 # The blocks that BERT's tokenizer, whose clean-up CLIP's uses, calls Chinese characters (its ranges in decimal).
 CHINESE = (
@@ -67,4 +67,6 @@ def test_any_text_splits_and_only_spaces_are_lost(text: str) -> None:
     assert "".join(words) == clean(text).replace(" ", "")
     for word in words:
         kinds = {unicodedata.category(char)[0] for char in word}
+        if word.lower() in (START, END):  # one token each, in a text as well
+            continue
         assert kinds == {"L"} or word[0] == "'" or (kinds == {"N"} and len(word) == 1) or not kinds & set("LNZC")
