@@ -1,7 +1,7 @@
 # `make` lists what there is. The environments are made by pip alone, on Python 3.11 or newer (PYTHON=... names another).
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help demo dev test test-full lint types imports test-runtime test-export test-optimum test-openvino test-webgpu test-lowest test-install test-arm test-haswell bench-engine bench-sampling bench-images bench-start bench-quality bench-models bench-providers tiny-model ship-tiny-model compatibility wheel constraints clean
+.PHONY: help demo dev test test-full lint types imports test-runtime test-export test-optimum test-openvino test-webgpu test-lowest test-install test-arm test-haswell bench-engine bench-sampling bench-images bench-start bench-quality bench-models bench-providers tiny-model ship-tiny-model compatibility templates verify-templates wheel constraints clean
 .NOTPARALLEL:
 # A folder called onnxflow/ lies here: with this set, `python -m ...` still finds the installed package.
 export PYTHONSAFEPATH := 1
@@ -86,6 +86,12 @@ bench-providers: .venv-openvino/linked ## the CPU and OpenVINO side by side, and
 
 tiny-model: .venv-export/linked ## train the embedded model anew (hours; resumes where it stopped)
 	OMP_WAIT_POLICY=passive .venv-export/bin/python -m onnxflow.export.tiny_model
+
+templates: .venv-export/linked ## write the graphs without weights that checkpoints run in (10 minutes)
+	.venv-export/bin/python -m onnxflow.export.templates onnxflow/models/templates
+
+verify-templates: .venv-export/linked ## compare every template of real size with PyTorch once (BENCH="sd1-unet ..." for some; 16 GB)
+	.venv-export/bin/python -m onnxflow.export.verify_templates $(BENCH)
 
 wheel: .venv-test/ready ## build all wheels into dist/: onnxflow-core, onnxflow, onnxflow-cuda, -directml, -openvino
 	scripts/wheel .venv-test dist

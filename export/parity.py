@@ -16,6 +16,7 @@ from torch import nn
 from onnxflow.cancel import CancelToken
 from onnxflow.export.components import Component
 from onnxflow.export.steps import Step
+from onnxflow.models.graph_file import GraphFile
 from onnxflow.models.manifest import OWN
 from onnxflow.models.reference import Reference
 from onnxflow.providers.session import SessionKey, load_graph
@@ -34,9 +35,9 @@ class _OneGraph:
     identity: str = ""
     name: str = "export"
 
-    def graph(self, component: str, variant: str) -> Path:
+    def graph(self, component: str, variant: str) -> GraphFile:
         """The file, whatever is asked for."""
-        return self.path
+        return GraphFile(self.path)
 
     def interface(self, component: str) -> str:
         """Whose names its inputs and outputs have."""

@@ -17,20 +17,17 @@ from transformers import CLIPTextConfig, CLIPTextModel, CLIPTextModelWithProject
 from onnxflow.errors import ModelError
 from onnxflow.export.source import UNET, VAE, Facts, TextFacts, check_weights
 from onnxflow.export.tokenizer import clip_tokenizer
-from onnxflow.models.layout.checkpoint import Checkpoint, TextNetwork, read_checkpoint
+from onnxflow.models.layout.facts import SCALES, SIZES, sampling_of
+from onnxflow.models.layout.layout import UNET as DENOISER
+from onnxflow.models.layout.layout import Layout, TextNetwork, read_layout
 from onnxflow.models.layout.place import Place
 from onnxflow.models.layout.text import TextShape
 from onnxflow.models.layout.unet import UnetShape
 from onnxflow.models.layout.vae import VaeShape
-from onnxflow.models.manifest import SamplingConstants
 from onnxflow.models.tensors import TensorFile, open_tensors
 
-_SIZES = {"sd1": 512, "sd2": 768, "sdxl": 1024, "sdxl-refiner": 1024}  # pixels a side; the tensors do not say it
-_SCALES = {"sd1": 0.18215, "sd2": 0.18215, "sdxl": 0.13025, "sdxl-refiner": 0.13025}
 _HEAD = 64  # width of an attention head in CLIP, and in the UNets since 2.x; 1.x has eight heads instead
 _TIME_WIDTH = 256  # numbers that each of SDXL's sizes is embedded in
-_V_SPREAD = 0.09
-_V_WITNESS = "model.diffusion_model.output_blocks.11.1.transformer_blocks.0.norm1.bias"
 
 
 @dataclass(frozen=True)
@@ -45,15 +42,15 @@ class SingleFile:
         return open_tensors(self.path)
 
     @cached_property
-    def checkpoint(self) -> Checkpoint:
+    def layout(self) -> Layout:
         """Its networks."""
-        return read_checkpoint({name: info.shape for name, info in self.tensors.tensors.items()}, str(self.path))
+        return read_layout({name: info.shape for name, info in self.tensors.tensors.items()}, str(self.path))
 
     @cached_property
     def facts(self) -> Facts:
         """What the tensors' names and shapes say, and the metadata."""
-        found = self.checkpoint
-        size = _SIZES[found.family]
+        found = self.layout
+        size = SIZES[found.family]
         return Facts(
             name=self.tensors.metadata.get("modelspec.title") or self.path.stem,
             family=found.family,
@@ -61,9 +58,9 @@ class SingleFile:
             width=size,
             height=size,
             latent_channels=found.vae.latent,
-            latent_scale=_SCALES[found.family],
+            latent_scale=SCALES[found.family],
             in_channels=found.unet.in_channels,
-            sampling=SamplingConstants(prediction=self._prediction(), zero_snr="ztsnr" in self.tensors.tensors),
+            sampling=sampling_of(self.tensors, found.family, found.unet.in_channels, DENOISER),
             texts=tuple(_text_facts(text, found.family) for text in found.text),
         )
 
@@ -78,7 +75,7 @@ class SingleFile:
 
     def network(self, part: str) -> nn.Module:
         """A network with all its weights."""
-        found = self.checkpoint
+        found = self.layout
         network: Any
         with init_empty_weights():
             if part == UNET:
@@ -94,13 +91,13 @@ class SingleFile:
         return network.float().eval()  # type: ignore[no-any-return]
 
     def _text(self, part: str) -> TextNetwork:
-        return next(text for text in self.checkpoint.text if text.component == part)
+        return next(text for text in self.layout.text if text.component == part)
 
     def _places(self, part: str) -> Mapping[str, Place]:
         """Where a network's weights lie."""
         if part == UNET:
-            return self.checkpoint.unet_places
-        return self.checkpoint.vae_places if part == VAE else self._text(part).places
+            return self.layout.unet_places
+        return self.layout.vae_places if part == VAE else self._text(part).places
 
     def _put(self, network: nn.Module, name: str, place: Place) -> None:
         module, _, attribute = name.rpartition(".")
@@ -121,19 +118,6 @@ class SingleFile:
             array = array.T
         return torch.from_numpy(np.array(array, np.float32).reshape(place.shape))
 
-    def _prediction(self) -> str:
-        """What the network predicts: the metadata say it, or a marker that some v models carry, or the spread of a
-        weight of Stable Diffusion 2.x (ComfyUI's rule), which in the v models is larger."""
-        stated = self.tensors.metadata.get("modelspec.prediction_type", "")
-        if stated:
-            return "v" if stated.startswith("v") else "eps"
-        if "v_pred" in self.tensors.tensors:
-            return "v"
-        if self.checkpoint.family == "sd2" and _V_WITNESS in self.tensors.tensors:
-            spread = float(np.asarray(self.tensors.read(_V_WITNESS), np.float32).std())
-            return "v" if spread > _V_SPREAD and self.checkpoint.unet.in_channels == 4 else "eps"
-        return "eps"
-
 
 def unet_config(shape: UnetShape, family: str) -> dict[str, Any]:
     """Diffusers' settings of a denoiser of this shape."""
@@ -142,7 +126,7 @@ def unet_config(shape: UnetShape, family: str) -> dict[str, Any]:
     down = ["CrossAttnDownBlock2D" if depth else "DownBlock2D" for depth in shape.depths]
     up = ["CrossAttnUpBlock2D" if depth else "UpBlock2D" for depth in reversed(shape.depths)]
     config: dict[str, Any] = {
-        "sample_size": _SIZES[family] // 8,
+        "sample_size": SIZES[family] // 8,
         "in_channels": shape.in_channels,
         "out_channels": shape.out_channels,
         "down_block_types": tuple(down),
@@ -174,8 +158,8 @@ def vae_config(shape: VaeShape, family: str) -> dict[str, Any]:
         "block_out_channels": shape.channels,
         "layers_per_block": shape.layers,
         "latent_channels": shape.latent,
-        "sample_size": _SIZES[family],
-        "scaling_factor": _SCALES[family],
+        "sample_size": SIZES[family],
+        "scaling_factor": SCALES[family],
     }
 
 

@@ -105,13 +105,24 @@ class Store:
 def traced(component: Component) -> tuple[ModelProto, dict[str, NDArray[np.generic]]]:
     """A component's graph without weights, and the weights that it uses, by the network's own names; they share the
     network's memory."""
-    named = [*component.module.named_parameters(), *component.module.named_buffers()]
-    values = {name: value.detach().cpu().contiguous().numpy() for name, value in named}
-    model = _traced(component, list(values))
+    model, own = graph_of(component)
+    weights = dict(_named(component))
+    return model, {own[name]: weights[name].detach().cpu().contiguous().numpy() for name in own}
+
+
+def graph_of(component: Component, opset: int = OPSET) -> tuple[ModelProto, dict[str, str]]:
+    """A component's graph, whose weights are in it by their names only, and the weights that it uses: the network's own
+    names by the module's. No weight is read."""
+    names = [name for name, _ in _named(component)]
+    model = _traced(component, names, opset)
     used = {name for node in model.graph.node for name in node.input}
-    own = {name: name.removeprefix(INNER).removeprefix("network.") for name in values if name in used}
+    own = {name: name.removeprefix(INNER).removeprefix("network.") for name in names if name in used}
     _rename(model, own)
-    return model, {own[name]: values[name] for name in own}
+    return model, own
+
+
+def _named(component: Component) -> list[tuple[str, torch.Tensor]]:
+    return [*component.module.named_parameters(), *component.module.named_buffers()]
 
 
 def _rename(model: ModelProto, names: dict[str, str]) -> None:
@@ -120,7 +131,7 @@ def _rename(model: ModelProto, names: dict[str, str]) -> None:
             node.input[index] = names.get(name, name)
 
 
-def _traced(component: Component, weights: list[str]) -> ModelProto:
+def _traced(component: Component, weights: list[str], opset: int) -> ModelProto:
     dynamic = {
         name: {axis: dim for axis, dim in enumerate(dims) if isinstance(dim, str)}
         for name, dims in {**component.inputs, **component.outputs}.items()
@@ -133,7 +144,7 @@ def _traced(component: Component, weights: list[str]) -> ModelProto:
             tuple(component.examples.values()),
             buffer,
             dynamo=False,
-            opset_version=OPSET,
+            opset_version=opset,
             export_params=False,
             do_constant_folding=False,
             keep_initializers_as_inputs=True,

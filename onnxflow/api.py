@@ -17,7 +17,7 @@ from onnxflow.errors import UsageError, shown
 from onnxflow.models.disk import Disk, Folders
 from onnxflow.models.store import ModelStore
 from onnxflow.nodes.catalog import builtin_catalog
-from onnxflow.placing import FALLBACKS, machine_of, placing_of
+from onnxflow.placing import FALLBACKS, LOADING_CHOICES, machine_of, placing_of
 from onnxflow.providers.session import ON_NAN, SessionCache
 from onnxflow.settings import Settings, load_settings
 from onnxflow.values import SEED_RULES, SeedRule
@@ -40,6 +40,7 @@ def run(
     place: str | Sequence[str] | Mapping[str, str] = (),
     fallback: str = "refuse",
     on_nan: str = "error",
+    loading: str = "auto",
     seed_rule: SeedRule = "next",
     dump: str | Sequence[str] = (),
     dump_dir: str | os.PathLike[str] | None = None,
@@ -52,7 +53,9 @@ def run(
     every seed. Pictures are written below ``output_dir`` (default output/) and are in ``report.images`` as uint8 arrays
     [height, width, channels]; the files carry the workflow unless ``metadata`` is off. ``place`` says what runs where,
     as in "unet=cuda:0,vae=cpu" or {"unet": "cuda:0"} (components or node ids); a device that does not do it raises
-    ProviderError, unless ``fallback`` is "allow". ``on_nan`` "upcast" repeats in fp32 what gave NaN. ``seed_rule``
+    ProviderError, unless ``fallback`` is "allow". ``on_nan`` "upcast" repeats in fp32 what gave NaN. ``loading`` says
+    how the CPU loads a .safetensors checkpoint's networks: "low-memory", "default", "fast", or "auto", which looks at
+    the free memory and the steps. ``seed_rule``
     "same" draws the noise of a sampler's steps from the seed itself, as ComfyUI did until 2025, and not from the next
     one. ``dump`` names nodes, as ``overrides`` does, or "*" for all that run: their results are written below
     ``dump_dir`` (default dump/ in the output folder) as pictures, plots and numbers, each as soon as it is there, and
@@ -61,7 +64,12 @@ def run(
     called: a ``values.Preview`` with the bytes of a JPEG, or None. Raises the errors of
     ``onnxflow.errors``; Ctrl-C raises Cancelled.
     """
-    choices = (("fallback", fallback, FALLBACKS), ("on_nan", on_nan, ON_NAN), ("seed_rule", seed_rule, SEED_RULES))
+    choices = (
+        ("fallback", fallback, FALLBACKS),
+        ("on_nan", on_nan, ON_NAN),
+        ("loading", loading, LOADING_CHOICES),
+        ("seed_rule", seed_rule, SEED_RULES),
+    )
     for name, value, allowed in choices:
         if not isinstance(value, str) or value not in allowed:
             raise UsageError(f"{name} is {shown(value)}", hint=f"allowed: {', '.join(map(repr, allowed))}")
@@ -84,7 +92,8 @@ def run(
     if seed is not None:
         loaded, _ = apply_seed(loaded, seed)
     cancel = cancel or CancelToken()
-    placing = placing_of(places, settings.place, fallback=fallback, on_nan=on_nan, machine=machine_of(cancel))
+    machine = machine_of(cancel)
+    placing = placing_of(places, settings.place, fallback=fallback, on_nan=on_nan, machine=machine, loading=loading)
     dumped = None
     if dump_dir is not None and not os.fspath(dump_dir):
         raise UsageError("dump_dir: the folder's name is empty", hint="name a folder; . is the working one")

@@ -99,3 +99,14 @@ def _windows_memory() -> int | None:
     status = Status(length=ctypes.sizeof(Status))
     answered = getattr(ctypes, "windll").kernel32.GlobalMemoryStatusEx(ctypes.byref(status))  # noqa: B009
     return int(status.total) if answered else None
+
+
+def give_back_memory() -> None:
+    """Give the system what was freed and the C library has kept for later; nothing where that is not glibc."""
+    if not sys.platform.startswith("linux"):
+        return
+    import ctypes
+
+    trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
+    if trim is not None:
+        trim(0)

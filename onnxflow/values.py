@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from onnxflow.errors import InputError
-from onnxflow.models.bundle import Bundle
+from onnxflow.models.source import Source
 
 Array = NDArray[np.float32]
 Feeds = Mapping[str, NDArray[Any]]
@@ -114,7 +114,7 @@ class Model:
 
     SOCKET: ClassVar[str] = "MODEL"
     COMPONENTS: ClassVar[tuple[str, ...]] = ("unet",)
-    source: Bundle
+    source: Source
     patches: tuple[Any, ...] = ()
 
 
@@ -124,7 +124,7 @@ class Clip:
 
     SOCKET: ClassVar[str] = "CLIP"
     COMPONENTS: ClassVar[tuple[str, ...]] = ("text_encoder", "text_encoder_2")
-    source: Bundle
+    source: Source
     patches: tuple[Any, ...] = ()
 
 
@@ -134,7 +134,7 @@ class Vae:
 
     SOCKET: ClassVar[str] = "VAE"
     COMPONENTS: ClassVar[tuple[str, ...]] = ("vae_encoder", "vae_decoder")
-    source: Bundle
+    source: Source
 
 
 Handle = Model | Clip | Vae

@@ -124,6 +124,7 @@ class ComponentSession:
             placement.device,
             placement.fallback,
             placement.split,
+            placement.loading,
         )
         self._named = self._lease.open(self._source, key, placement)
 

@@ -8,7 +8,6 @@ import time
 import weakref
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Protocol, TypeVar
 
 import numpy as np
@@ -16,8 +15,11 @@ from numpy.typing import NDArray
 
 from onnxflow.cancel import CancelToken
 from onnxflow.errors import Cancelled, InputError, ModelError
+from onnxflow.memory import give_back_memory
+from onnxflow.models.graph_file import GraphFile
 from onnxflow.providers.assignment import Assignment
 from onnxflow.providers.failure import running_error
+from onnxflow.providers.loading import LOW
 from onnxflow.providers.opening import Opened, open_session
 from onnxflow.providers.profile import drop_profile, profile_files, read_profile
 from onnxflow.providers.resident import Resident
@@ -80,7 +82,7 @@ class OrtGraph:
 
     def __init__(
         self,
-        file: Path,
+        file: GraphFile,
         name: str,
         cancel: CancelToken,
         target: Target = ON_CPU,
@@ -92,6 +94,7 @@ class OrtGraph:
         self._device = target.device
         opened: Opened = open_session(file, name, target, cancel, sizes)
         self._session: Any = opened.session
+        self._sparing = target.loading == LOW
         self._assignment: Assignment = opened.assignment
         self._seconds = (opened.load_seconds, opened.build_seconds)
         self._first_seconds = 0.0
@@ -143,6 +146,8 @@ class OrtGraph:
             if cancel.cancelled:
                 raise Cancelled() from None
             raise running_error(error, self._name, self._device) from error
+        if self._sparing:
+            give_back_memory()
         seconds = time.perf_counter() - started
         with self._lock:  # several runs may be the first
             if not self._first_seconds:
@@ -155,8 +160,9 @@ class OrtGraph:
         with self._lock:
             if self._session is not None:
                 self._end_profile()
+            self._session = None
         self._resident = None
-        self._session = None
+        give_back_memory()
 
     def _end_profile(self) -> None:
         """Stop the profiler and take what it wrote, once."""

@@ -18,12 +18,14 @@ from typing import Any, Final
 from onnxflow.cancel import CancelToken
 from onnxflow.errors import Cancelled, ModelError, OnnxflowError, ProviderError
 from onnxflow.models.decompose import AttentionError, without_fused_attention
+from onnxflow.models.graph_file import GraphFile
 from onnxflow.providers.assignment import RECORD_OPTION, Assignment, assignment_of
 from onnxflow.providers.cache_folder import digest
 from onnxflow.providers.catalog import title_of
 from onnxflow.providers.context import ask_for_context, context_file, drop, keep_context
 from onnxflow.providers.device import Device
 from onnxflow.providers.failure import loading_error
+from onnxflow.providers.loading import FAST, leave_in_place
 from onnxflow.providers.openvino import plugin_options
 from onnxflow.providers.plugin import plugin_device, plugin_of, registered
 from onnxflow.providers.profile import drop_profile
@@ -54,7 +56,7 @@ class Opened:
 
 
 def open_session(
-    file: Path, name: str, target: Target, cancel: CancelToken, sizes: Mapping[str, int] | None = None
+    file: GraphFile, name: str, target: Target, cancel: CancelToken, sizes: Mapping[str, int] | None = None
 ) -> Opened:
     """The graph in ``file`` on the target's device, with the free dimensions named in ``sizes`` fixed.
 
@@ -64,17 +66,17 @@ def open_session(
     if target.device.fixed and target.cache is not None:
         # TensorRT and CoreML tell what they keep by the graph's name, not by its sizes.
         target = replace(target, cache=target.cache / digest(repr(sorted((sizes or {}).items()))))
-    context = context_file(target, file)
+    context = context_file(target, file.path) if file.data is None else None
     if context is not None and context.is_file():
         try:
-            return _open(context, name, target, cancel, {}, compiled=True)
+            return _open(GraphFile(context), name, target, cancel, {}, compiled=True)
         except (ModelError, ProviderError):  # written by another version, or damaged
             drop(context)
     return _open(file, name, target, cancel, sizes or {}, context)
 
 
 def _open(
-    file: Path,
+    file: GraphFile,
     name: str,
     target: Target,
     cancel: CancelToken,
@@ -97,11 +99,14 @@ def _open(
     profile = _profiled(options, facts)
     providers = _providers(options, target)
     started = time.perf_counter()
-    model: str | bytes = str(file)
+    model: str | bytes = file.data if file.data is not None else str(file.path)
+    if file.data is not None:
+        options.add_session_config_entry(_BESIDE, str(file.folder))
+    leave_in_place(options, target.loading if file.direct else FAST)
     try:
         if not compiled and (target.split or not facts.has(FUSED)):
             model = without_fused_attention(file)
-            options.add_session_config_entry(_BESIDE, str(file.parent))
+            options.add_session_config_entry(_BESIDE, str(file.folder))
         read = time.perf_counter()
         with cancel.calling(lambda: options.set_load_cancellation_flag(True)):
             # enable_fallback: or the wrapper prints an error, and makes a session on the CPU instead.
@@ -109,7 +114,7 @@ def _open(
     except AttentionError as error:
         raise ProviderError(
             f"{name}: {device} has no kernel for this model's attention: {error.message}",
-            where=str(file),
+            where=str(file.path),
             hint="place it on the cpu, or export the model again with 'onnxflow export'",
         ) from error
     except OnnxflowError:
@@ -122,7 +127,7 @@ def _open(
             drop(part)
         if cancel.cancelled:
             raise Cancelled() from None
-        raise loading_error(error, name, file, device) from error
+        raise loading_error(error, name, file.path, device) from error
     built = time.perf_counter()
     assignment = assignment_of(session)
     if not target.fallback:

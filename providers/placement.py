@@ -7,12 +7,13 @@ in "unet=cuda:0,vae=cpu,*=auto". A key is a component, a group of components, `*
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final, Protocol
 
 from onnxflow.errors import ProviderError, UsageError, did_you_mean, shown
-from onnxflow.memory import size, total_memory
+from onnxflow.memory import free_memory, size, total_memory
 from onnxflow.providers.device import CPU, Device, parse_device
+from onnxflow.providers.loading import FAST, Loading, loading_of
 from onnxflow.providers.machine import Health, Machine
 from onnxflow.providers.taken import was_too_large
 from onnxflow.providers.verdicts import Judged, known_verdict
@@ -61,7 +62,7 @@ class Placement:
 
     ``fallback`` says that the device may leave nodes to the CPU, and that the CPU may run it all when the device fails;
     ``retreat`` allows only the latter, for a device that nobody named. ``split`` says that the device computes
-    attention right only in its standard nodes.
+    attention right only in its standard nodes. ``loading`` is what becomes of weights that lie in a file as they are.
     """
 
     device: Device
@@ -71,6 +72,7 @@ class Placement:
     fallback: bool = False
     retreat: bool = False
     split: bool = False
+    loading: Loading = FAST
 
 
 class PlacedSource(Protocol):
@@ -101,6 +103,10 @@ class PlacedSource(Protocol):
 
     def weight_bytes(self, component: str, variant: str) -> int:
         """Bytes of a variant's files."""
+        ...
+
+    def parameters(self, component: str, variant: str) -> int:
+        """How many numbers a component's weights are, where its file can be used as it is; else 0."""
         ...
 
 
@@ -155,6 +161,11 @@ def by_component(wishes: Mapping[str, Wish], origin: str, others: Iterable[str] 
     return found
 
 
+def _free() -> int | None:
+    memory = free_memory()
+    return memory.available if memory is not None else None
+
+
 class Placer:
     """Turns wishes into placements on one machine."""
 
@@ -166,11 +177,15 @@ class Placer:
         verdict: Callable[[str, str, str, Device], Judged | None] = known_verdict,
         memory: Callable[[], int | None] = total_memory,
         too_large: Callable[[str, str, str, Device], bool] = was_too_large,
+        loading: Loading | None = None,
+        free: Callable[[], int | None] = _free,
     ) -> None:
         self._machine = machine
         self._verdict = verdict
         self._memory = memory
         self._too_large = too_large
+        self._loading = loading
+        self._free = free
         self.fallback = fallback
 
     def check(self, wish: Wish) -> None:
@@ -186,8 +201,16 @@ class Placer:
             problem, cure = health.failed[wish.variant]
             raise ProviderError(_failed(wish.device, wish.variant, problem), where=wish.origin, hint=cure or _OTHER)
 
-    def place(self, wish: Wish, source: PlacedSource, component: str) -> Placement:
-        """The placement of a component; ProviderError when it cannot be as wished."""
+    def place(self, wish: Wish, source: PlacedSource, component: str, calls: int = 1) -> Placement:
+        """The placement of a component that will be called so often; ProviderError when it cannot be as wished."""
+        placed = self._place(wish, source, component)
+        parameters = source.parameters(component, placed.variant) if placed.device == CPU else 0
+        if not parameters:
+            return placed
+        stored = source.weight_bytes(component, placed.variant)
+        return replace(placed, loading=self._loading or loading_of(parameters, stored, self._free(), calls))
+
+    def _place(self, wish: Wish, source: PlacedSource, component: str) -> Placement:
         asked = f"{wish}" + (f" ({wish.origin})" if wish.origin else "")
         wanted = wish.variant or (source.preferred if source.preferred in source.variants(component) else None)
         if wish.variant and wish.variant not in source.variants(component):

@@ -21,6 +21,7 @@ from onnxflow.providers.compiled import compiled_folder
 from onnxflow.providers.component_session import ComponentSession
 from onnxflow.providers.foreign import NamedGraph, translated
 from onnxflow.providers.graph import NO_FACTS, LoadedGraph, OrtGraph, SizedGraph
+from onnxflow.providers.loading import DEFAULT, FAST, LOW
 from onnxflow.providers.placement import Placement
 from onnxflow.providers.session_key import (
     FAIL,
@@ -65,6 +66,7 @@ def load_graph(source: ModelSource, key: SessionKey, cancel: CancelToken) -> Loa
         key.fallback,
         compiled_folder(key.device, key.identity, key.component, key.variant),
         key.split,
+        key.loading,
     )
     graph: NamedGraph
     if key.device.fixed:
@@ -97,6 +99,11 @@ class SessionCache:
         self._load = load
         self._entries: dict[SessionKey, _Entry] = {}
         self._lock = threading.Lock()
+
+    def like(self, key: SessionKey) -> SessionKey:
+        """The key of an open session that computes the same, however it was loaded; else ``key`` itself."""
+        same = (replace(key, loading=loading) for loading in (key.loading, FAST, DEFAULT, LOW))
+        return next((one for one in same if one in self._entries), key)
 
     def has(self, key: SessionKey) -> bool:
         """Whether the session of ``key`` is open or being opened."""
@@ -198,6 +205,7 @@ class SessionLease:
     def open(self, source: ModelSource, key: SessionKey, placement: Placement) -> UseKey:
         """Take a session for this run and note it in its report, by what was asked for: what one node wished for is to
         another one a fallback."""
+        key = self._cache.like(key)
         named = (key, placement.asked, placement.note)
         first = SessionUse(source.name, key.component, key.variant, key.device, placement.asked, placement.note)
         tells = not key.device.fixed and not self._cache.has(key)  # where sizes must be fixed, the call loads

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Final, Protocol
 
+from onnxflow.models.graph_file import GraphFile
 from onnxflow.providers.catalog import title_of
 from onnxflow.providers.device import CPU, Device
 from onnxflow.providers.graph import NO_FACTS, Facts
+from onnxflow.providers.loading import FAST, Loading
 
 OWN: Final = "onnxflow"
 """The interface of graphs that need no translation."""
@@ -33,8 +34,8 @@ class ModelSource(Protocol):
         """For messages."""
         ...
 
-    def graph(self, component: str, variant: str) -> Path:
-        """The ONNX file of a component."""
+    def graph(self, component: str, variant: str) -> GraphFile:
+        """The ONNX graph of a component."""
         ...
 
     def interface(self, component: str) -> str:
@@ -56,6 +57,7 @@ class SessionKey:
     device: Device = CPU
     fallback: bool = False
     split: bool = False
+    loading: Loading = FAST
 
 
 @dataclass(frozen=True, slots=True)

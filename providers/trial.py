@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 
 from onnxflow.cancel import CancelToken
 from onnxflow.errors import OnnxflowError, ProviderError
+from onnxflow.models.graph_file import GraphFile
 from onnxflow.providers.device import Device
 from onnxflow.providers.failure import first_line
 from onnxflow.providers.graph import OrtGraph
@@ -192,7 +193,7 @@ def _graph(
     fixed = dict(zip(("batch", "height", "width"), (*sizes, sizes[1]), strict=True)) if device.fixed else None
     file = Path(str(files("onnxflow.assets") / "probe" / _FILES[precision]))
     target = Target(device, precision, fallback, split=split)
-    return OrtGraph(file, _named(precision), CancelToken(), target, fixed)
+    return OrtGraph(GraphFile(file), _named(precision), CancelToken(), target, fixed)
 
 
 def _call(graph: OrtGraph, picture: NDArray[Any]) -> NDArray[Any]:

@@ -11,6 +11,7 @@ import pytest
 from fake_onnxruntime import EpDevice, Runtime, install
 
 from onnxflow.cancel import CancelToken
+from onnxflow.models.graph_file import GraphFile
 from onnxflow.models.store import embedded_folder
 from onnxflow.providers import opening, plugin, saturation
 from onnxflow.providers.catalog import PROVIDERS
@@ -132,4 +133,4 @@ def installed(monkeypatch: pytest.MonkeyPatch, way: Way, **changes: Any) -> Runt
 
 def opened(device: Device, precision: str = "fp32", cancel: CancelToken | None = None, **target: Any) -> Opened:
     """The graph with attention, called "the model", on a device."""
-    return open_session(GRAPH, "the model", Target(device, precision, **target), cancel or CancelToken())
+    return open_session(GraphFile(GRAPH), "the model", Target(device, precision, **target), cancel or CancelToken())

@@ -52,6 +52,14 @@ def run(
             help="When a network gives NaN or infinity: say where, or compute it again in fp32 from there on.",
         ),
     ] = "error",
+    loading: Annotated[
+        str,
+        typer.Option(
+            metavar="[auto|low-memory|default|fast]",
+            help="How the CPU loads a .safetensors checkpoint's networks: auto looks at the free memory and the steps. "
+            "low-memory and default leave the weights in the file, fast makes copies that compute a tenth faster.",
+        ),
+    ] = "auto",
     seed_rule: Annotated[
         str,
         typer.Option(
@@ -85,7 +93,7 @@ def run(
     from onnxflow.errors import Cancelled
 
     try:
-        where = (place or [], fallback, on_nan, seed_rule)
+        where = (place or [], fallback, on_nan, loading, seed_rule)
         looks = (preview, dump or [], dump_dir)
         _run(workflow, output_dir, input_dir, models, set_, seed, count, json_, looks, metadata, quiet, verbose, where)
     except KeyboardInterrupt:  # while modules load, or the second one
@@ -105,7 +113,7 @@ def _run(
     metadata: bool,
     quiet: bool,
     verbose: bool,
-    where: tuple[list[str], str, str, str],
+    where: tuple[list[str], str, str, str, str],
 ) -> None:
     import sys
     import traceback
@@ -116,7 +124,7 @@ def _run(
 
     json_events = JsonEvents(sys.stdout) if json else None
     try:
-        place, fallback, on_nan, seed_rule = where
+        place, fallback, on_nan, loading, seed_rule = where
         preview, dump, dump_dir = looks
         turns = Turns(
             workflow,
@@ -130,6 +138,7 @@ def _run(
             place=place,
             fallback=fallback,
             on_nan=on_nan,
+            loading=loading,
             seed_rule=seed_rule,
             preview=preview,
             dump=dump,

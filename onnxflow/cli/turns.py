@@ -23,7 +23,7 @@ from onnxflow.engine.run import interruptible, run_workflow
 from onnxflow.engine.watch import Watch
 from onnxflow.errors import OnnxflowError, UsageError, did_you_mean, printable, shown
 from onnxflow.nodes.catalog import builtin_catalog
-from onnxflow.placing import machine_of, placing_of
+from onnxflow.placing import LOADING_CHOICES, machine_of, placing_of
 from onnxflow.providers.session import SessionCache
 from onnxflow.settings import load_settings
 from onnxflow.values import SEED_RULES, SeedRule
@@ -59,6 +59,7 @@ class Turns:
         place: Sequence[str] = (),
         fallback: str,
         on_nan: str,
+        loading: str = LOADING_CHOICES[0],
         seed_rule: str = SEED_RULES[0],
         preview: str | None = None,
         dump: Sequence[str] = (),
@@ -79,7 +80,9 @@ class Turns:
         settings = load_settings(models, input_dir, output_dir, environment=os.environ, working_dir=Path.cwd())
         self._cancel = CancelToken()
         machine = machine_of(self._cancel, None if quiet else tell_tried)
-        self._placing = placing_of(place, settings.place, fallback=fallback, on_nan=on_nan, machine=machine)
+        self._placing = placing_of(
+            place, settings.place, fallback=fallback, on_nan=on_nan, machine=machine, loading=loading
+        )
         self._quiet = quiet
         self._disk = disk_of(settings)
         self._catalog = builtin_catalog()

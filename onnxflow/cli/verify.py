@@ -75,11 +75,18 @@ def _named(name: str) -> Bundle:
     import os
 
     from onnxflow.errors import ModelError, UsageError
+    from onnxflow.models.bundle import Bundle
     from onnxflow.models.store import ModelStore
     from onnxflow.settings import load_settings
 
     settings = load_settings(environment=os.environ, working_dir=Path.cwd())
     try:
-        return ModelStore(settings.models).checkpoint(name)
+        found = ModelStore(settings.models).checkpoint(name)
     except ModelError as error:
         raise UsageError(f"{name} is no folder, and {error.message}", hint=error.hint) from None
+    if not isinstance(found, Bundle):
+        raise UsageError(
+            f"{name} is a checkpoint that runs as it is: nobody wrote down what PyTorch answers with it",
+            hint="export it with `onnxflow export`, and verify that",
+        )
+    return found

@@ -99,9 +99,9 @@ class NodeContext:
     def seed_rule(self) -> SeedRule:
         return self._run.seed_rule
 
-    def session(self, handle: Handle, component: str) -> Session:
+    def session(self, handle: Handle, component: str, calls: int = 1) -> Session:
         wish = self._run.places.of(self.node.id, component)
-        placement = self._run.placer.place(wish, handle.source, component)
+        placement = self._run.placer.place(wish, handle.source, component, calls)
         if placement.device == CPU and wish.device in (None, CPU):
             self._usual.add(placement.note)  # it will be placed so the next time
         if self._before is None:

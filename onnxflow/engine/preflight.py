@@ -14,7 +14,7 @@ from onnxflow.engine.cache import Result
 from onnxflow.engine.places import COMPONENTS, Places, kind_of
 from onnxflow.engine.plan import Plan, Step
 from onnxflow.errors import OnnxflowError
-from onnxflow.models.bundle import Bundle
+from onnxflow.models.source import Source
 from onnxflow.providers.device import CPU
 from onnxflow.providers.placement import Placer, Wish
 from onnxflow.providers.session import SessionLease
@@ -91,7 +91,7 @@ class Preflight:
                     if handle is not None:
                         self._ask(handle.source, question)
 
-    def _ask(self, source: Bundle, question: _Question) -> None:
+    def _ask(self, source: Source, question: _Question) -> None:
         component = question.component
         if component not in source.manifest.components:
             return

@@ -15,9 +15,9 @@ import numpy as np
 from onnxflow.cancel import CancelToken
 from onnxflow.engine.places import Placing, component_wishes
 from onnxflow.errors import ModelError
-from onnxflow.models.bundle import Bundle
 from onnxflow.models.foreign import NAMED
 from onnxflow.models.manifest import OWN
+from onnxflow.models.source import Source
 from onnxflow.providers.placement import Placement
 from onnxflow.providers.session import SessionCache, SessionUse
 from onnxflow.values import Feeds
@@ -37,26 +37,26 @@ class Warmed:
 
 
 def warm(
-    bundle: Bundle, placing: Placing, width: int, height: int, batch: int, cancel: CancelToken
+    source: Source, placing: Placing, width: int, height: int, batch: int, cancel: CancelToken
 ) -> Iterator[Warmed]:
     """Every network of a model for pictures of ``width`` x ``height``, ``batch`` at a time, one after the other,
     in every size that a device needs; ProviderError, ModelError, NumbersError, MemoryLimitError or Cancelled."""
-    for component, record in bundle.manifest.components.items():
+    for component, record in source.manifest.components.items():
         if record.interface != OWN:
             raise ModelError(
-                f"the {component} of {bundle.name} is {NAMED}'s: what its sizes mean is not known",
-                where=str(bundle.root),
+                f"the {component} of {source.name} is {NAMED}'s: what its sizes mean is not known",
+                where=str(source.root),
                 hint="run a workflow with it once instead",
             )
     wishes = component_wishes(placing)
     # All of them first: that a later one cannot be placed is known before minutes are spent on an earlier one.
-    placements = {name: placing.placer.place(wishes(name), bundle, name) for name in bundle.manifest.components}
+    placements = {name: placing.placer.place(wishes(name), source, name) for name in source.manifest.components}
     sessions = SessionCache()
     for component, placement in placements.items():
         for rows in rows_of(component, placement, batch):
             lease = sessions.lease(cancel)
-            session = lease.get(bundle, component, placement)
-            feeds = feeds_of(bundle, component, width, height, rows)
+            session = lease.get(source, component, placement)
+            feeds = feeds_of(source, component, width, height, rows)
             session.run(feeds)
             started = time.perf_counter()
             session.run(feeds)
@@ -83,9 +83,9 @@ def rows_of(component: str, placement: Placement, batch: int) -> tuple[int, ...]
     return (1,)
 
 
-def feeds_of(bundle: Bundle, component: str, width: int, height: int, rows: int) -> Feeds:
+def feeds_of(source: Source, component: str, width: int, height: int, rows: int) -> Feeds:
     """Inputs of the shapes that a workflow would give, ``rows`` at once: small numbers, and no ControlNet."""
-    factor = bundle.latent.factor
+    factor = source.latent.factor
     sizes = {
         "batch": rows,
         "tokens": TOKENS,
@@ -95,7 +95,7 @@ def feeds_of(bundle: Bundle, component: str, width: int, height: int, rows: int)
         "image_width": width // factor * factor,
     }
     feeds = {}
-    for name, shape in bundle.component(component).inputs.items():
+    for name, shape in source.component(component).inputs.items():
         if "residual" in name:
             feeds[name] = np.zeros((1,) * len(shape), np.float32)
             continue

@@ -6,65 +6,30 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from onnxflow.errors import ModelError, did_you_mean, shown
 from onnxflow.models import file_guard
 from onnxflow.models.foreign import is_foreign, read_foreign
-from onnxflow.models.manifest import (
-    FILE_NAME,
-    LARGEST,
-    Component,
-    LatentFormat,
-    Manifest,
-    SamplingConstants,
-    TextConstants,
-    parse_manifest,
-)
+from onnxflow.models.graph_file import GraphFile
+from onnxflow.models.manifest import FILE_NAME, LARGEST, WIDTHS, Manifest, Variant, parse_manifest
+from onnxflow.models.source import Source
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 
 @dataclass(frozen=True, slots=True)
-class Bundle:
+class Bundle(Source):
     """A model folder whose manifest was read and whose files are there with the right sizes.
 
     ``identity`` is the SHA-256 of the manifest (of a foreign folder, of what its files say) and of each file's name,
     size and time of change in nanoseconds when the bundle was opened. Contents are not read: a file changed within its
     size and with its old time set back is not noticed. A copy that keeps the times has the identity of the original,
-    but is another bundle (``root``). ``preferred`` is the variant that was asked for; None leaves each component its
-    default. It is no part of the identity: what both variants share is loaded once.
+    but is another bundle (``root``).
     """
-
-    root: Path
-    identity: str
-    manifest: Manifest = field(compare=False, repr=False)
-    preferred: str | None = None
-
-    @property
-    def name(self) -> str:
-        """The model's own name."""
-        return self.manifest.name
-
-    @property
-    def latent(self) -> LatentFormat:
-        """What its latents look like."""
-        return self.manifest.latent
-
-    @property
-    def sampling(self) -> SamplingConstants:
-        """What its network predicts."""
-        return self.manifest.sampling
-
-    def text(self, component: str = "text_encoder") -> TextConstants:
-        """What a text encoder expects; ModelError when the model has none of this name."""
-        found = self.manifest.texts.get(component)
-        if found is None:
-            raise ModelError(
-                f"the model has no {component}",
-                where=str(self.root),
-                hint=did_you_mean(component, self.manifest.texts, what="text encoders"),
-            )
-        return found
 
     def path(self, name: str) -> Path:
         """The file ``name`` of the bundle; ModelError when the manifest does not list it."""
@@ -76,39 +41,48 @@ class Bundle:
             )
         return self.root / name
 
-    def component(self, name: str) -> Component:
-        """The network ``name``; ModelError names those there are."""
-        found = self.manifest.components.get(name)
-        if found is None:
-            raise ModelError(
-                f"the model has no {name}",
-                where=str(self.root),
-                hint=did_you_mean(name, self.manifest.components, what="components"),
-            )
-        return found
-
-    def interface(self, component: str) -> str:
-        """Whose names a component's graph has for its inputs and outputs, one of manifest.INTERFACES; ModelError."""
-        return self.component(component).interface
-
-    def variants(self, component: str) -> tuple[str, ...]:
-        """The variants a component has, its default first; ModelError."""
-        found = self.component(component)
-        return (found.default, *(name for name in found.variants if name != found.default))
-
-    def variant_of(self, component: str) -> str:
-        """The variant a component is run in: the preferred one where it has that, else its default; ModelError."""
-        names = self.variants(component)
-        return self.preferred if self.preferred in names else names[0]
-
     def weight_bytes(self, component: str, variant: str) -> int:
         """Bytes of a variant's graph and of the file of weights beside it; ModelError."""
-        graph = self.graph(component, variant).relative_to(self.root)
+        graph = Path(self._variant(component, variant).file)
         names = (graph.as_posix(), graph.with_suffix(".bin").as_posix())
         return sum(self.manifest.files[name].size for name in names if name in self.manifest.files)
 
-    def graph(self, component: str, variant: str) -> Path:
+    def parameters(self, component: str, variant: str) -> int:
+        """How many numbers a component's weights are, where their file can be used as it is; else 0. ModelError."""
+        found = self._variant(component, variant)
+        return self.weight_bytes(component, variant) // WIDTHS.get(found.storage, 4) if found.direct else 0
+
+    def graph(self, component: str, variant: str) -> GraphFile:
         """The ONNX file of a component in one precision; ModelError names what there is."""
+        found = self._variant(component, variant)
+        return GraphFile(self.path(found.file), direct=found.direct)
+
+    def token_table(self, component: str) -> NDArray[Any] | None:
+        """The table of a text encoder's tokens [vocabulary, width], mapped from its file; None where the graph looks
+        tokens up itself; ModelError when it is damaged or of another shape."""
+        import numpy as np  # checking a workflow names its models, and needs no numbers
+
+        text = self.text(component)
+        if text.token_embedding is None:
+            return None
+        path = self.path(text.token_embedding)
+        try:
+            table: NDArray[Any] = np.lib.format.open_memmap(path, mode="r")
+        except Exception as error:  # numpy reads the header with Python's parser and passes on whatever that raises
+            raise ModelError(
+                f"the token table cannot be read: {str(error) or type(error).__name__}",
+                where=str(path),
+                hint="export the model again",
+            ) from None
+        if table.shape != (text.vocab, text.hidden) or table.dtype.kind != "f":
+            raise ModelError(
+                f"the token table is {table.dtype} {list(table.shape)}, expected floats {[text.vocab, text.hidden]}",
+                where=str(path),
+                hint="export the model again",
+            )
+        return table
+
+    def _variant(self, component: str, variant: str) -> Variant:
         variants = self.component(component).variants
         if variant not in variants:
             raise ModelError(
@@ -116,7 +90,7 @@ class Bundle:
                 where=str(self.root),
                 hint=did_you_mean(variant, variants, what="variants"),
             )
-        return self.path(variants[variant].file)
+        return variants[variant]
 
 
 def is_bundle(folder: Path) -> bool:

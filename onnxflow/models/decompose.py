@@ -24,6 +24,7 @@ from typing import Final
 
 from onnxflow.errors import ModelError
 from onnxflow.models.element_types import ElementTypes
+from onnxflow.models.graph_file import GraphFile
 from onnxflow.models.onnx_file import BFLOAT16, FLOAT, FLOAT16, GRAPH, INITIALIZER, INT64, NODE, OPSETS, open_graph
 from onnxflow.models.protobuf import Message, all_bytes, encoded, fields, last_bytes, last_number, message, prefix
 
@@ -54,13 +55,14 @@ class AttentionError(ModelError):
     """An attention that cannot be written as standard nodes; the graph itself is fine."""
 
 
-def without_fused_attention(path: Path) -> bytes:
-    """The ONNX file ``path`` with standard nodes in the place of its MultiHeadAttention nodes; else its own bytes.
+def without_fused_attention(source: Path | GraphFile) -> bytes:
+    """The ONNX file ``source`` with standard nodes in the place of its MultiHeadAttention nodes; else its own bytes.
 
     External data stays where it is: ONNX Runtime must be told the file's folder. ModelError when the file cannot be
     read or is no ONNX graph, or has an attention of more than query, key and value.
     """
-    with open_graph(path) as graph:
+    path = source if isinstance(source, Path) else source.path
+    with open_graph(source) as graph:
         if graph.size > _LARGEST:
             raise ValueError(f"it has {graph.size:,} bytes, and none has more than {_LARGEST:,}")
         graph.file.seek(0)

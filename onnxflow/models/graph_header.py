@@ -7,10 +7,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from io import BytesIO
 from pathlib import Path
 from types import MappingProxyType
 from typing import BinaryIO, Final
 
+from onnxflow.models.graph_file import GraphFile
 from onnxflow.models.json_object import MOST
 from onnxflow.models.onnx_file import INITIALIZER, INPUT, OUTPUT, open_graph
 from onnxflow.models.protobuf import Message, all_bytes, fields, last_bytes, last_number, message
@@ -34,8 +36,13 @@ class GraphHeader:
     outputs: Mapping[str, Declared]
 
 
-def read_header(path: Path) -> GraphHeader:
-    """The header of the graph in ``path``; ModelError when it cannot be read or is no ONNX graph."""
+def graph_header(graph: bytes) -> GraphHeader:
+    """The header of a graph in memory, the bytes of its message alone; ValueError when it is none."""
+    return _header(BytesIO(graph), 0, len(graph))
+
+
+def read_header(path: Path | GraphFile) -> GraphHeader:
+    """The header of the graph in a file; ModelError when it cannot be read or is no ONNX graph."""
     with open_graph(path) as graph:
         return _header(graph.file, graph.start, graph.end)
 

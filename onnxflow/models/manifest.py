@@ -30,6 +30,9 @@ OWN: Final = "onnxflow"
 OPTIMUM: Final = "optimum"
 INTERFACES: Final = (OWN, OPTIMUM)
 
+WIDTHS: Final[Mapping[str, int]] = {"fp32": 4, "fp16": 2, "int8": 1}
+"""Bytes of a weight by the precision that it is stored in."""
+
 _MOST_COLOUR: Final = 1e3  # of a map to -1..1; a larger number is damage
 
 
@@ -81,7 +84,8 @@ class TextConstants:
     """A text encoder: chunk length, width, layer count, vocabulary size, special tokens, token table file, tokenizer.
 
     ``skipped`` is how many last layers the network was exported without (Stable Diffusion 2.x: one). A graph that takes
-    token ids looks them up itself and has no table (None).
+    token ids looks them up itself and has no table (None). A checkpoint in one file has its table among its tensors,
+    and brings no tokenizer (None): CLIP's is meant.
     """
 
     length: int
@@ -93,18 +97,20 @@ class TextConstants:
     eos: int
     pad: int
     token_embedding: str | None
-    tokenizer: TokenizerFiles
+    tokenizer: TokenizerFiles | None
 
 
 @dataclass(frozen=True, slots=True)
 class Variant:
     """One precision of a component: its graph file, the precision its weights are stored in, its error relative to
-    PyTorch as measured at export, and the one that was allowed; NaN where nobody measured it (foreign folders)."""
+    PyTorch as measured at export, and the one that was allowed; NaN where nobody measured it (foreign folders). Of a
+    ``direct`` one the graph itself widens its weights, so that their file can be used as it is (GraphFile)."""
 
     file: str
     storage: str
     error: float = 0.0
     allowed: float = 0.0
+    direct: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -267,4 +273,5 @@ def _component(item: JsonObject) -> Component:
 
 def _variant(item: JsonObject) -> Variant:
     error, allowed = item.number("relative_error", 0, 1e9), item.number("allowed_error", 0, 1)
-    return Variant(item.text("file"), item.text("storage"), error, allowed)
+    direct = item.has("direct") and item.value("direct", bool)
+    return Variant(item.text("file"), item.text("storage"), error, allowed, direct)

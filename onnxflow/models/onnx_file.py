@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from io import BytesIO
 from pathlib import Path
 from typing import BinaryIO, Final
 
 from onnxflow.errors import ModelError
+from onnxflow.models.graph_file import GraphFile
 from onnxflow.models.protobuf import fields
 
 FLOAT: Final = 1
@@ -48,13 +50,15 @@ class OpenGraph:
 
 
 @contextmanager
-def open_graph(path: Path) -> Iterator[OpenGraph]:
-    """The file ``path`` while its graph is read.
+def open_graph(source: Path | GraphFile) -> Iterator[OpenGraph]:
+    """The file at a path, or what a GraphFile stands for, while its graph is read.
 
     ModelError when it cannot be read or does not hold one graph, and for every ValueError inside the ``with``.
     """
+    path = source if isinstance(source, Path) else source.path
+    data = None if isinstance(source, Path) else source.data
     try:
-        with open(path, "rb") as file:
+        with open(path, "rb") if data is None else BytesIO(data) as file:
             size = file.seek(0, 2)
             file.seek(0)
             graphs, begin = [], 0

@@ -9,8 +9,9 @@ from pathlib import Path
 
 from onnxflow.errors import ModelError, did_you_mean, shown
 from onnxflow.models import file_guard
-from onnxflow.models.bundle import Bundle, has_manifest, is_bundle, open_bundle, read_manifest
+from onnxflow.models.bundle import has_manifest, is_bundle, open_bundle, read_manifest
 from onnxflow.models.manifest import Manifest
+from onnxflow.models.source import Source
 
 EMBEDDED_NAME = "onnxflow-tiny"
 CHECKPOINT_SUFFIXES = (".safetensors", ".sft", ".ckpt", ".pt", ".pth", ".bin")
@@ -88,7 +89,7 @@ class ModelStore:
         found = self._find(name)
         return found.name if found is not None else None
 
-    def checkpoint(self, name: str) -> Bundle:
+    def checkpoint(self, name: str) -> Source:
         """The model that ``resolve`` finds; ModelError with the nearest names when there is none."""
         found = self._find(name)
         if found is None:

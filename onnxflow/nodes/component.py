@@ -9,11 +9,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from onnxflow.errors import ModelError
-from onnxflow.models.bundle import Bundle
+from onnxflow.models.source import Source
 from onnxflow.values import Array
 
 
-def output_of(outputs: Mapping[str, NDArray[Any]], name: str, component: str, source: Bundle) -> NDArray[Any]:
+def output_of(outputs: Mapping[str, NDArray[Any]], name: str, component: str, source: Source) -> NDArray[Any]:
     """The output ``name``; ModelError naming what the graph gives instead."""
     if name not in outputs:
         raise ModelError(
@@ -25,7 +25,7 @@ def output_of(outputs: Mapping[str, NDArray[Any]], name: str, component: str, so
 
 
 def output_as(
-    outputs: Mapping[str, NDArray[Any]], name: str, component: str, source: Bundle, shape: tuple[int, ...]
+    outputs: Mapping[str, NDArray[Any]], name: str, component: str, source: Source, shape: tuple[int, ...]
 ) -> Array:
     """The output ``name`` as float32 of ``shape``; ModelError when it is missing or of another shape."""
     found: Array = np.asarray(output_of(outputs, name, component, source), np.float32)

@@ -39,8 +39,9 @@ class Context(Protocol):
         """Which seed the noise of a sampler's steps is drawn from."""
         ...
 
-    def session(self, handle: Handle, component: str) -> Session:
-        """The open session of a component, opened on first use; ModelError or ProviderError."""
+    def session(self, handle: Handle, component: str, calls: int = 1) -> Session:
+        """The open session of a component, opened on first use in the way that suits so many calls; ModelError or
+        ProviderError."""
         ...
 
     def begin(self, total: int) -> None:

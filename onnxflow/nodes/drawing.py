@@ -74,7 +74,7 @@ def draw(
     ctx.begin(steps)
     with np.errstate(over="ignore", invalid="ignore", divide="ignore"):  # said once, by _check_finite
         drawn = sample_denoiser(
-            denoiser_of(ctx, guider, shape, check),
+            denoiser_of(ctx, guider, shape, check, steps),
             noise=prepare_noise(shape, seed, latent.batch_index) if add_noise else None,
             latent=latent.samples,
             sigmas=sigmas,
@@ -98,13 +98,17 @@ def _drawn(latent: Latent) -> list[tuple[int, ...]]:
 
 
 def denoiser_of(
-    ctx: Context, guider: Guider, shape: tuple[int, ...], check: Callable[[Array], None] | None = None
+    ctx: Context,
+    guider: Guider,
+    shape: tuple[int, ...],
+    check: Callable[[Array], None] | None = None,
+    steps: int = 1,
 ) -> Denoiser:
     """The guided denoiser for latents of ``shape``; its network is loaded at the first call. ``check`` looks at every
-    latent before the network does."""
+    latent before the network does; ``steps`` is how many there will be."""
     model = guider.model
     sampling = model_sampling(model)
-    network_denoiser = NetworkDenoiser(network(ctx, model, check), sampling)
+    network_denoiser = NetworkDenoiser(network(ctx, model, check, steps), sampling)
     said = tell(model, shape)
     rescaled = _rescaled(model)
     positive = terms(guider.positive, sampling, said)
@@ -196,7 +200,7 @@ def tell(model: Model, shape: tuple[int, ...]) -> Tell | None:
     return told_of_sdxl(shape[3] * factor, shape[2] * factor, refiner=family == "sdxl-refiner", pooled_width=width)
 
 
-def network(ctx: Context, model: Model, check: Callable[[Array], None] | None = None) -> ModelCall:
+def network(ctx: Context, model: Model, check: Callable[[Array], None] | None = None, steps: int = 1) -> ModelCall:
     """The model's network as sampling calls it, loaded at the first call; ControlNet's inputs get the zeros that stand
     for "none"."""
     opened: list[Session] = []  # once: a session goes on in another precision where one gave NaN
@@ -216,7 +220,7 @@ def network(ctx: Context, model: Model, check: Callable[[Array], None] | None = 
         if check is not None:
             check(x)
         if not opened:
-            opened.append(ctx.session(model, "unet"))
+            opened.append(ctx.session(model, "unet", steps))
         feeds = {"sample": x, "timestep": timestep, "encoder_hidden_states": context, **told, **unused}
         if guidance:
             feeds["timestep_cond"] = np.zeros((len(x), int(guidance[-1])), np.float32)

@@ -8,19 +8,18 @@ from functools import lru_cache
 from types import MappingProxyType
 from typing import Annotated, Any, Final
 
-import numpy as np
-from numpy.typing import NDArray
-
 from onnxflow.errors import InputError, ModelError
 from onnxflow.models.bundle import Bundle
 from onnxflow.models.disk import Disk
-from onnxflow.models.manifest import TextConstants, TokenizerFiles
+from onnxflow.models.manifest import TokenizerFiles
 from onnxflow.models.pipeline.tokenizer import read_one_file
+from onnxflow.models.source import Source
 from onnxflow.nodes.context import Context
 from onnxflow.nodes.embeddings import EmbeddingsOf, fingerprint_of_prompts, prompt_problem
 from onnxflow.nodes.spec import node
 from onnxflow.nodes.widgets import Float, Int, String
 from onnxflow.text.chunks import Chunk, ChunkShape, empty_chunk
+from onnxflow.text.clip import clip_tokenizer
 from onnxflow.text.encode import TextModel, encode_chunks, joined, prompt_chunks, reading_of
 from onnxflow.text.last_layer import LastLayer, layer_of
 from onnxflow.text.tokenizer import Tokenizer, read_tokenizer, tokenizer_of
@@ -163,44 +162,27 @@ def _count(encoders: int) -> str:
 
 
 @lru_cache(maxsize=4)
-def text_model(bundle: Bundle, component: str = "text_encoder") -> TextModel:
-    """Tokenizer, memory-mapped token table if it needs one, chunk shape and reading of one of ``bundle``'s text
-    encoders; ModelError when they do not fit together."""
-    text = bundle.text(component)
-    tokenizer = _tokenizer(bundle, text.tokenizer)
+def text_model(source: Source, component: str = "text_encoder") -> TextModel:
+    """Tokenizer, memory-mapped token table if it needs one, chunk shape and reading of one of a model's text encoders;
+    ModelError when they do not fit together."""
+    text = source.text(component)
+    tokenizer = _tokenizer(source, text.tokenizer)
     if (tokenizer.start, tokenizer.end) != (text.bos, text.eos):
         raise ModelError(
             f"the manifest says that texts start with token {text.bos} and end with {text.eos}, the tokenizer has"
             f" {tokenizer.start} and {tokenizer.end}",
-            where=str(bundle.root),
+            where=str(source.root),
             hint="export the model again",
         )
-    table = _table(bundle, text, text.token_embedding) if text.token_embedding is not None else None
+    table = source.token_table(component)
     shape = ChunkShape(start=text.bos, end=text.eos, pad=text.pad, length=text.length)
-    return TextModel(tokenizer, table, shape, reading_of(bundle.manifest.family, component, text.skipped))
+    return TextModel(tokenizer, table, shape, reading_of(source.manifest.family, component, text.skipped))
 
 
-def _tokenizer(bundle: Bundle, files: TokenizerFiles) -> Tokenizer:
-    vocabulary, merges = bundle.path(files.vocab), bundle.path(files.merges)
+def _tokenizer(source: Source, files: TokenizerFiles | None) -> Tokenizer:
+    if files is None or not isinstance(source, Bundle):
+        return clip_tokenizer()
+    vocabulary, merges = source.path(files.vocab), source.path(files.merges)
     if vocabulary == merges:
         return tokenizer_of(*read_one_file(vocabulary), vocabulary, lowercase=files.lowercase)
     return read_tokenizer(vocabulary, merges, lowercase=files.lowercase)
-
-
-def _table(bundle: Bundle, text: TextConstants, name: str) -> NDArray[Any]:
-    path = bundle.path(name)
-    try:
-        table: NDArray[Any] = np.lib.format.open_memmap(path, mode="r")
-    except Exception as error:  # numpy reads the header with Python's parser and passes on whatever that raises
-        raise ModelError(
-            f"the token table cannot be read: {str(error) or type(error).__name__}",
-            where=str(path),
-            hint="export the model again",
-        ) from None
-    if table.shape != (text.vocab, text.hidden) or table.dtype.kind != "f":
-        raise ModelError(
-            f"the token table is {table.dtype} {list(table.shape)}, expected floats {[text.vocab, text.hidden]}",
-            where=str(path),
-            hint="export the model again",
-        )
-    return table

@@ -9,7 +9,7 @@ import gzip
 from functools import cache
 from pathlib import Path
 
-from onnxflow.text.tokenizer import byte_symbols
+from onnxflow.text.tokenizer import Tokenizer, byte_symbols
 from onnxflow.text.words import END, START
 
 _FILE = Path(__file__).resolve().parent.parent / "assets" / "clip" / "merges.txt.gz"
@@ -32,3 +32,9 @@ def clip_vocabulary() -> dict[str, int]:
         symbol: index
         for index, symbol in enumerate([*letters, *[f"{letter}</w>" for letter in letters], *joined, START, END])
     }
+
+
+@cache
+def clip_tokenizer() -> Tokenizer:
+    """CLIP's own tokenizer."""
+    return Tokenizer(clip_vocabulary(), {merge: rank for rank, merge in enumerate(clip_merges())})

@@ -67,7 +67,7 @@ def refusal(folder: Path) -> str:
 def test_a_bundle_says_what_it_holds(tmp_path: Path) -> None:
     bundle = open_bundle(write(tmp_path))
     assert is_bundle(tmp_path) and bundle.name == "little" and bundle.latent.scale == 0.18215
-    assert bundle.graph("unet", "fp32") == tmp_path / "unet/model.onnx"
+    assert bundle.graph("unet", "fp32").path == tmp_path / "unet/model.onnx"
     assert bundle == open_bundle(tmp_path) and hash(bundle) == hash(open_bundle(tmp_path))
 
 
@@ -110,7 +110,7 @@ def test_a_component_is_run_in_the_preferred_variant_where_it_has_it(tmp_path: P
     plain, bundle = open_bundle(tmp_path), open_bundle(tmp_path, "int8")
     assert [plain.variant_of(name) for name in ("unet", "vae_encoder")] == ["fp32", "fp32"]
     assert [bundle.variant_of(name) for name in ("unet", "vae_encoder")] == ["int8", "fp32"]
-    assert bundle.graph("unet", bundle.variant_of("unet")) == tmp_path / "unet/int8.onnx"
+    assert bundle.graph("unet", bundle.variant_of("unet")).path == tmp_path / "unet/int8.onnx"
     with pytest.raises(ModelError, match="did you mean 'unet'"):
         bundle.variant_of("une")
 

@@ -42,7 +42,7 @@ def test_what_its_files_say(tmp_path: Path) -> None:
     assert (text.token_embedding, text.hidden, text.layers, text.skipped, text.length) == (None, 8, 2, 0, 77)
     assert (text.bos, text.eos, text.pad) == (len(VOCABULARY) - 2, len(VOCABULARY) - 1, len(VOCABULARY) - 1)
     assert text.tokenizer == TokenizerFiles("tokenizer/vocab.json", "tokenizer/merges.txt", True)
-    assert bundle.graph("unet", "fp32") == tmp_path / "unet" / "model.onnx"
+    assert bundle.graph("unet", "fp32").path == tmp_path / "unet" / "model.onnx"
 
 
 def test_sdxl_in_half_precision(tmp_path: Path) -> None:

@@ -29,7 +29,7 @@ class OneSession:
         self.run = compute
         self.opened = 0
 
-    def session(self, handle: Any, component: str) -> OneSession:
+    def session(self, handle: Any, component: str, calls: int = 1) -> OneSession:
         self.opened += 1
         return self
 

@@ -68,7 +68,7 @@ class OneSession:
         self.disk = disk
         self.asked: list[tuple[Handle, str]] = []
 
-    def session(self, handle: Handle, component: str) -> Doubling:
+    def session(self, handle: Handle, component: str, calls: int = 1) -> Doubling:
         self.asked.append((handle, component))
         return Doubling()
 

@@ -20,7 +20,7 @@ class Context:
     def __init__(self) -> None:
         self.shown: list[Array] = []
 
-    def session(self, handle: Any, component: str) -> "Context":
+    def session(self, handle: Any, component: str, calls: int = 1) -> "Context":
         assert component == "vae_encoder"
         return self
 

@@ -10,6 +10,7 @@ from fake_providers import GRAPH, installed, opened
 
 from onnxflow.cancel import CancelToken
 from onnxflow.errors import ProviderError
+from onnxflow.models.graph_file import GraphFile
 from onnxflow.providers import context
 from onnxflow.providers.device import Device
 from onnxflow.providers.opening import open_session
@@ -34,7 +35,11 @@ def kept_in(folder: Path) -> list[Path]:
 def made(runtime: Runtime, folder: Path, sizes: dict[str, int] | None = None) -> tuple[object, dict[str, int]]:
     """The model that a session was made of, and the sizes it was told to fix."""
     open_session(
-        GRAPH, "the graph", Target(NPU, "fp16", cache=folder), CancelToken(), SIZES if sizes is None else sizes
+        GraphFile(GRAPH),
+        "the graph",
+        Target(NPU, "fp16", cache=folder),
+        CancelToken(),
+        SIZES if sizes is None else sizes,
     )
     return runtime.sessions[-1].model, runtime.sessions[-1].options.sizes
 

@@ -16,6 +16,7 @@ from fake_providers import GRAPH, MEMORY, NO_DEVICE, Way, every_provider, instal
 
 from onnxflow.cancel import CancelToken
 from onnxflow.errors import Cancelled, InputError, MemoryLimitError, ModelError, ProviderError
+from onnxflow.models.graph_file import GraphFile
 from onnxflow.providers.device import CPU, Device
 from onnxflow.providers.graph import MOST_SIZES, NO_FACTS, OrtGraph, SizedGraph
 from onnxflow.providers.target import Target
@@ -38,7 +39,7 @@ def temporary(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
 
 
 def graph_on(device: Device, cancel: CancelToken | None = None, sizes: Mapping[str, int] | None = None) -> OrtGraph:
-    return OrtGraph(GRAPH, "m", cancel or CancelToken(), Target(device), sizes)
+    return OrtGraph(GraphFile(GRAPH), "m", cancel or CancelToken(), Target(device), sizes)
 
 
 @every_provider

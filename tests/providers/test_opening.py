@@ -13,6 +13,7 @@ from fake_providers import GRAPH, Way, every_way, installed, opened, without_plu
 from onnxflow.cancel import CancelToken
 from onnxflow.errors import ProviderError
 from onnxflow.models.decompose import without_fused_attention
+from onnxflow.models.graph_file import GraphFile
 from onnxflow.providers import install as installing
 from onnxflow.providers import opening, saturation
 from onnxflow.providers.cache_folder import digest
@@ -187,7 +188,7 @@ def test_attention_is_decomposed_for_those_without_a_kernel(monkeypatch: pytest.
 def test_sizes_and_entries_of_the_session(monkeypatch: pytest.MonkeyPatch, wrong: bool, precision: str) -> None:
     runtime = installed(monkeypatch, (CPU, False))
     monkeypatch.setattr(saturation, "saturates", lambda: wrong)
-    open_session(GRAPH, "m", Target(precision=precision), CancelToken(), {"batch": 2, "height": 64})
+    open_session(GraphFile(GRAPH), "m", Target(precision=precision), CancelToken(), {"batch": 2, "height": 64})
     options = runtime.sessions[0].options
     assert options.sizes == {"batch": 2, "height": 64}
     exact = {"session.x64quantprecision": "1"} if wrong and precision != "fp32" else {}

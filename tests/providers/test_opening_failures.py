@@ -14,6 +14,7 @@ from fake_providers import GRAPH, MEMORY, NO_DEVICE, Way, every_provider, every_
 from onnxflow.cancel import CancelToken
 from onnxflow.errors import Cancelled, MemoryLimitError, ModelError, ProviderError
 from onnxflow.models.decompose import AttentionError
+from onnxflow.models.graph_file import GraphFile
 from onnxflow.providers import opening
 from onnxflow.providers.assignment import Assignment, assignment_of
 from onnxflow.providers.device import Device
@@ -143,7 +144,7 @@ def test_a_damaged_file_is_not_the_devices_fault(monkeypatch: pytest.MonkeyPatch
         assert caught.value.where == str(GRAPH)
     (tmp_path / "model.onnx").write_bytes(b"\0\1\2")
     with pytest.raises(ModelError):
-        open_session(tmp_path / "model.onnx", "m", Target(way[0]), CancelToken())
+        open_session(GraphFile(tmp_path / "model.onnx"), "m", Target(way[0]), CancelToken())
 
 
 @every_provider

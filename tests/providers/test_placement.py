@@ -32,6 +32,9 @@ class Source:
     def variant_of(self, component: str) -> str:
         return self.preferred if self.preferred in self.names else self.names[0]
 
+    def parameters(self, component: str, variant: str) -> int:
+        return 0
+
     def weight_bytes(self, component: str, variant: str) -> int:
         return self.size // (4 if variant == "int8" else 1)
 

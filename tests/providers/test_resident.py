@@ -13,6 +13,7 @@ from fake_onnxruntime import MemoryInfo, RunOptions, Runtime
 from fake_providers import GRAPH, installed
 
 from onnxflow.cancel import CancelToken
+from onnxflow.models.graph_file import GraphFile
 from onnxflow.providers import resident
 from onnxflow.providers.device import Device, parse_device
 from onnxflow.providers.graph import OrtGraph
@@ -35,7 +36,7 @@ def cuda(monkeypatch: pytest.MonkeyPatch, device: Device = CUDA, **changes: Any)
 
 
 def graph_on(device: Device) -> OrtGraph:
-    return OrtGraph(Path(GRAPH), "m", CancelToken(), Target(device, fallback=True))
+    return OrtGraph(GraphFile(Path(GRAPH)), "m", CancelToken(), Target(device, fallback=True))
 
 
 def constant(size: int = 2000) -> Any:

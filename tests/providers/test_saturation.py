@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from onnxflow.cancel import CancelToken
+from onnxflow.models.graph_file import GraphFile
 from onnxflow.models.store import embedded_folder
 from onnxflow.providers import saturation
 from onnxflow.providers.graph import OrtGraph
@@ -43,7 +44,7 @@ def test_graphs_are_loaded_exactly_where_products_saturate(saturating: bool, mon
     monkeypatch.setattr(onnxruntime, "SessionOptions", Options)
     monkeypatch.setattr(saturation, "saturates", lambda: saturating)
     file = embedded_folder() / "text_encoder" / "model.int8.onnx"
-    loaded = OrtGraph(file, "text encoder", CancelToken(), Target(precision="int8"))
+    loaded = OrtGraph(GraphFile(file), "text encoder", CancelToken(), Target(precision="int8"))
     feeds: dict[str, Any] = {}
     for name, (shape, kind) in loaded._inputs.items():
         feeds[name] = np.ones([size if isinstance(size, int) else 2 for size in shape], kind)
@@ -72,4 +73,4 @@ def test_versions_that_lose_their_memory_optimise_less(
 def test_an_int8_unet_loads_where_products_saturate(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(saturation, "saturates", lambda: True)
     file = embedded_folder() / "unet" / "model.int8.onnx"
-    OrtGraph(file, "unet", CancelToken(), Target(precision="int8")).close()
+    OrtGraph(GraphFile(file), "unet", CancelToken(), Target(precision="int8")).close()

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from onnxflow.cancel import CancelToken
 from onnxflow.errors import MemoryLimitError, ModelError, NumbersError, OnnxflowError, ProviderError
+from onnxflow.models.graph_file import GraphFile
 from onnxflow.providers.device import CPU, Device, parse_device
 from onnxflow.providers.graph import NO_FACTS, Facts
 from onnxflow.providers.numbers import bad_share
@@ -34,8 +35,8 @@ class Source:
     def variants(self, component: str) -> tuple[str, ...]:
         return self.names
 
-    def graph(self, component: str, variant: str) -> Path:
-        return Path(component)
+    def graph(self, component: str, variant: str) -> GraphFile:
+        return GraphFile(Path(component))
 
     def interface(self, component: str) -> str:
         return "onnxflow"

@@ -12,6 +12,7 @@ from fakes import FakeGraph, FakeLoader
 
 from onnxflow.cancel import CancelToken
 from onnxflow.errors import Cancelled, ModelError
+from onnxflow.models.graph_file import GraphFile
 from onnxflow.providers.device import CPU
 from onnxflow.providers.placement import Placement
 from onnxflow.providers.session import ModelSource, SessionCache, SessionKey
@@ -25,8 +26,8 @@ class Source:
     def variants(self, component: str) -> tuple[str, ...]:
         return ("fp32", "int8")
 
-    def graph(self, component: str, variant: str) -> Path:
-        return Path(component)
+    def graph(self, component: str, variant: str) -> GraphFile:
+        return GraphFile(Path(component))
 
 
 FEEDS = {"latent": np.zeros((1, 4, 2, 2), np.float32)}

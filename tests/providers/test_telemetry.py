@@ -12,8 +12,9 @@ from onnxflow.models.store import embedded_folder
 CODE = """
 import sys
 from onnxflow.cancel import CancelToken
+from onnxflow.models.graph_file import GraphFile
 from onnxflow.providers.graph import OrtGraph
-OrtGraph(__import__("pathlib").Path(sys.argv[1]), "decoder", CancelToken())
+OrtGraph(GraphFile(__import__("pathlib").Path(sys.argv[1])), "decoder", CancelToken())
 """
 
 

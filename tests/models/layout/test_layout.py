@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from onnxflow.errors import ModelError
-from onnxflow.models.layout.checkpoint import read_checkpoint
+from onnxflow.models.layout.layout import read_layout
 from onnxflow.models.layout.place import Place, Shape, part_of, whole
 from onnxflow.models.layout.text import TextShape, read_open_clip
 from onnxflow.models.layout.unet import UnetShape
@@ -24,7 +24,7 @@ def shapes() -> dict[str, Shape]:
 
 
 def test_every_tensor_of_stable_diffusion_1_5_has_its_place(shapes: dict[str, Shape]) -> None:
-    found = read_checkpoint(shapes, "sd15")
+    found = read_layout(shapes, "sd15")
     assert found.family == "sd1"
     assert found.unet == UnetShape(4, 4, (320, 640, 1280, 1280), 2, (1, 1, 1, 0), 1, 768, False, None, None)
     assert found.vae == VaeShape((128, 256, 512, 512), 2, 4)
@@ -55,13 +55,13 @@ def test_every_tensor_of_stable_diffusion_1_5_has_its_place(shapes: dict[str, Sh
 def test_a_lost_tensor_is_named(shapes: dict[str, Shape], lost: str, message: str) -> None:
     del shapes[lost]
     with pytest.raises(ModelError, match=message):
-        read_checkpoint(shapes, "sd15")
+        read_layout(shapes, "sd15")
 
 
 def test_a_tensor_of_too_few_axes_is_named(shapes: dict[str, Shape]) -> None:
     shapes[f"{UNET}input_blocks.0.0.weight"] = (320,)
     with pytest.raises(ModelError, match=r"input_blocks.0.0.weight has the shape \[320\], expected 4 axes"):
-        read_checkpoint(shapes, "sd15")
+        read_layout(shapes, "sd15")
 
 
 def test_a_matrix_of_three_is_cut_by_rows_and_a_projection_turned() -> None:

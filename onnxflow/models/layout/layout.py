@@ -37,7 +37,7 @@ class TextNetwork:
 
 
 @dataclass(frozen=True, slots=True)
-class Checkpoint:
+class Layout:
     """The networks of a file, by the names that Diffusers gives their weights."""
 
     family: str
@@ -48,13 +48,13 @@ class Checkpoint:
     vae_places: Mapping[str, Place]
 
 
-def read_checkpoint(shapes: Shapes, where: str) -> Checkpoint:
+def read_layout(shapes: Shapes, where: str) -> Layout:
     """The networks whose tensors have these shapes; ModelError when they are of no family that is known, or a weight is
     missing."""
     family = _family(shapes, where)
     unet, unet_places = read_unet(part_of(where, shapes, UNET))
     vae, vae_places = read_vae(part_of(where, shapes, VAE))
-    return Checkpoint(family, _text(family, shapes, where), unet, unet_places, vae, vae_places)
+    return Layout(family, _text(family, shapes, where), unet, unet_places, vae, vae_places)
 
 
 def _family(shapes: Shapes, where: str) -> str:

@@ -1,0 +1,105 @@
+"""One network of a checkpoint and the template that runs it: does each weight have its tensor, in the right shape?"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from math import prod
+from pathlib import Path
+from typing import Final
+
+from onnxflow.errors import ModelError
+from onnxflow.models.layout.place import Place
+from onnxflow.models.onnx_file import BFLOAT16, FLOAT, FLOAT16
+from onnxflow.models.template import Stored, Template, read_template
+from onnxflow.models.weights import Weights
+
+KINDS: Final[Mapping[str, tuple[int, int]]] = {
+    "F64": (11, 8),
+    "F32": (FLOAT, 4),
+    "F16": (FLOAT16, 2),
+    "BF16": (BFLOAT16, 2),
+    "F8_E4M3": (17, 1),
+    "F8_E5M2": (19, 1),
+}
+"""TensorProto's number and the bytes of each type that a weight may be stored in."""
+
+INPUT_CONVOLUTION: Final = "conv_in.weight"
+_SHOWN: Final = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Network:
+    """A component's template by name, and where each of its weights lies; ``tokens`` is a text encoder's table, which
+    its graph does not hold."""
+
+    template: str
+    places: Mapping[str, Place]
+    tokens: Place | None = None
+
+
+def network_of(
+    component: str, template: str, places: Mapping[str, Place], weights: Weights, folder: Path, tokens: Place | None
+) -> Network:
+    """The network, whose places are those that the template in ``folder`` wants; ModelError lists all that do not
+    fit."""
+    wanted = read_template(folder, template)
+    problems = list(_misfits(wanted, places, weights))
+    if problems:
+        more = f" and {len(problems) - _SHOWN:,} more" if len(problems) > _SHOWN else ""
+        raise ModelError(
+            f"the {component} is not the one that {template} runs: {'; '.join(problems[:_SHOWN])}{more}",
+            where=str(weights.where),
+            hint="if it is a pruned or changed relative (TinySD, SSD-1B, Segmind), get its Diffusers folder and export"
+            " that with `onnxflow export FOLDER`, which traces any shape; else the file is damaged",
+        )
+    return Network(template, {name: places[name] for name in wanted.weights}, tokens)
+
+
+def parameters(network: Network) -> int:
+    """How many numbers its weights are."""
+    return sum(prod(place.shape) for place in network.places.values())
+
+
+def stored_bytes(network: Network, weights: Weights) -> int:
+    """Bytes of its weights as they are stored."""
+    kinds = ((place, weights.info(place.key).dtype) for place in network.places.values())
+    return sum(prod(place.shape) * KINDS[kind][1] for place, kind in kinds)
+
+
+def located(network: Network, weights: Weights) -> dict[str, Stored]:
+    """Where each weight lies, for its template; a matrix that the file holds transposed is copied."""
+    return {name: _stored(place, weights) for name, place in network.places.items()}
+
+
+def _stored(place: Place, weights: Weights) -> Stored:
+    info = weights.info(place.key)
+    kind, width = KINDS[info.dtype]
+    if place.transposed:
+        content = weights.transposed(place.key)
+        return Stored(kind, place.shape, "", 0, len(content), content)
+    first, length = 0, info.size
+    if place.rows is not None:
+        row = info.size // max(1, info.shape[0])
+        first, length = place.rows[0] * row, (place.rows[1] - place.rows[0]) * row
+    assert length == prod(place.shape) * width, "a place and its tensor differ"
+    return Stored(kind, place.shape, weights.location(place.key), info.offset + first, length)
+
+
+def _misfits(template: Template, places: Mapping[str, Place], weights: Weights) -> Iterable[str]:
+    """What keeps the template from running with these weights, weight by weight."""
+    for name, wanted in template.weights.items():
+        place = places.get(name)
+        if place is None:
+            yield f"{name} is missing"
+            continue
+        info = weights.info(place.key)
+        same = place.shape == wanted.shape
+        if name == INPUT_CONVOLUTION and len(place.shape) == 4:  # wider where it inpaints
+            same = place.shape[:1] + place.shape[2:] == wanted.shape[:1] + wanted.shape[2:]
+        if not same:
+            yield f"{place.key} has the shape {list(place.shape)}, expected {list(wanted.shape)}"
+        elif info.dtype not in KINDS:
+            yield f"{place.key} is stored as {info.dtype}, known are {', '.join(KINDS)}"
+    for name in places.keys() - template.weights.keys():
+        yield f"{places[name].key} is not part of it"
