@@ -146,7 +146,7 @@ def _in_header(data: bytes, random: Random) -> bytes:
         return truncate(data, random)
     if random.random() < 0.1:
         parts.insert(random.randint(0, len(parts)), random.choice(parts))
-    text = random.choice(("", "", " ")) + "{" + ",".join(parts) + "}" + " " * random.randint(0, 9)
+    text = random.choice(("",) * 19 + (" ",)) + "{" + ",".join(parts) + "}" + " " * random.randint(0, 9)
     return file_bytes(text.encode(), data[8 + length :])
 
 
