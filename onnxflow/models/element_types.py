@@ -1,15 +1,39 @@
 """The element type of a value inside an ONNX graph, without shape inference and without reading weights.
 
 Weights, inputs and declared values have theirs written down. Any other value is followed back through the node that
-makes it, to the input that has the same type: for almost every operator the first.
+makes it, to the input that has the same type: for almost every operator the first. Beside that, the numbers of the
+types that checkpoints store.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import BinaryIO, Final
 
-from onnxflow.models.onnx_file import FLOAT, INITIALIZER, INPUT, NODE, OUTPUT, VALUE_INFO
+from onnxflow.models.onnx_file import BFLOAT16, FLOAT, FLOAT16, INITIALIZER, INPUT, INT64, NODE, OUTPUT, VALUE_INFO
 from onnxflow.models.protobuf import all_bytes, fields, last_bytes, last_number, message
+
+STORED: Final[Mapping[str, int]] = MappingProxyType(
+    {
+        "BOOL": 9,
+        "U8": 2,
+        "I8": 3,
+        "F8_E5M2": 19,
+        "F8_E4M3": 17,
+        "I16": 5,
+        "U16": 4,
+        "F16": FLOAT16,
+        "BF16": BFLOAT16,
+        "I32": 6,
+        "U32": 12,
+        "F32": FLOAT,
+        "F64": 11,
+        "I64": INT64,
+        "U64": 13,
+    }
+)
+"""TensorProto's numbers of the types that safetensors files store, by their names there; both store the same bytes."""
 
 _LARGEST: Final = 1024 * 1024  # bytes; no name or declaration has more
 # Which input has the output's type, where it is not the first: operators whose output is something floating.
