@@ -59,9 +59,11 @@ def write_manifest(
     *,
     interface: str = OWN,
     tools: Sequence[str] = TOOLS,
+    direct: bool = False,
 ) -> None:
     """Write to `path`, which lies outside, the manifest of a folder that is otherwise complete; `source` is the SHA-256
-    of what it was made of, `interface` whose names the graphs' inputs and outputs have, `tools` what made them.
+    of what it was made of, `interface` whose names the graphs' inputs and outputs have, `tools` what made them. Of
+    `direct` graphs the runtime may use the weights where they lie.
 
     The same folder gives the same bytes, but for what was measured: "seconds", and "verdict" where it says that a graph
     is slower than fp32.
@@ -78,7 +80,8 @@ def write_manifest(
         "text": {text.component: _text(text, interface) for text in facts.texts},
         "source": source,
         "components": {
-            name: _component([one for one in exported if one.step.component == name], interface) for name in names
+            name: _component([one for one in exported if one.step.component == name], interface, direct)
+            for name in names
         },
         "files": _files(bundle),
         "tools": {"python": platform.python_version(), **{tool: tool_version(tool) for tool in tools}},
@@ -107,13 +110,15 @@ def _text(text: TextFacts, interface: str) -> Mapping[str, object]:
     }
 
 
-def _component(graphs: list[Exported], interface: str) -> dict[str, object]:
+def _component(graphs: list[Exported], interface: str, direct: bool) -> dict[str, object]:
     """One component in all its precisions, fp32 first."""
     fastest = min(one.done.seconds for one in graphs if one.step.precision == "fp32") if _has_fp32(graphs) else None
     others = {} if interface == OWN else {"interface": interface}
     return {
         **others,
-        "variants": {one.step.precision: _variant(one, fastest) for one in graphs},
+        "variants": {
+            one.step.precision: _variant(one, fastest) | ({"direct": True} if direct else {}) for one in graphs
+        },
         "inputs": graphs[0].done.inputs,
         "outputs": graphs[0].done.outputs,
     }

@@ -3,19 +3,21 @@
 A source is a Diffusers folder (diffusers_folder.py) or one file in the original layout (single_file.py).
 """
 
+from __future__ import annotations
+
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
-
-import torch
-from torch import nn
+from typing import TYPE_CHECKING, Protocol
 
 from onnxflow.errors import ModelError
 from onnxflow.export.work_folder import sha256
 from onnxflow.models.manifest import SamplingConstants
 from onnxflow.models.pipeline.tokenizer import Tokenizer
+
+if TYPE_CHECKING:
+    from torch import nn
 
 TEXT_PARTS = ("text_encoder", "text_encoder_2")
 UNET, VAE = "unet", "vae"
@@ -101,6 +103,8 @@ def digest_of(source: Source) -> str:
 
 def check_weights(network: nn.Module, part: str, where: str) -> None:
     """ModelError when a weight was never read, or is not a number."""
+    import torch  # the template engine reads this file, and needs none
+
     for name, value in [*network.named_parameters(), *network.named_buffers()]:
         if value.is_meta:
             raise ModelError(

@@ -82,7 +82,7 @@ def _fill(module: nn.Module, path: Path) -> None:
             setattr(module.get_submodule(owner), attribute, nn.Parameter(half.float(), requires_grad=False))
 
 
-def _distance(found: NDArray[np.generic], wanted: NDArray[np.generic]) -> float:
+def _distance(found: NDArray[np.float32], wanted: NDArray[np.float32]) -> float:
     difference = np.linalg.norm(found.astype(np.float64) - wanted)
     return float(difference / max(float(np.linalg.norm(wanted.astype(np.float64))), 1e-12))
 

@@ -7,6 +7,8 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
+_MMAP_THRESHOLD = -3  # glibc's M_MMAP_THRESHOLD
+
 
 @dataclass(frozen=True, slots=True)
 class Memory:
@@ -110,3 +112,15 @@ def give_back_memory() -> None:
     trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
     if trim is not None:
         trim(0)
+
+
+def free_at_once() -> None:
+    """From here on let the C library give the system what is freed in pieces of a megabyte and more; nothing where that
+    is not glibc, which else keeps up to 32 MB of each kind for later."""
+    if not sys.platform.startswith("linux"):
+        return
+    import ctypes
+
+    option = getattr(ctypes.CDLL(None), "mallopt", None)
+    if option is not None:
+        option(_MMAP_THRESHOLD, 1024 * 1024)

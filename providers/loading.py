@@ -9,6 +9,8 @@ from __future__ import annotations
 
 from typing import Any, Final, Literal, get_args
 
+from onnxflow.memory import free_at_once
+
 Loading = Literal["low-memory", "default", "fast"]
 LOW: Final = "low-memory"
 DEFAULT: Final = "default"
@@ -56,4 +58,7 @@ def leave_in_place(options: Any, loading: Loading) -> None:
     options.add_session_config_entry("session.disable_prepacking", "1")
     options.add_session_config_entry("optimization.disable_specified_optimizers", "ConstantFolding")
     if loading == LOW:
+        free_at_once()
         options.enable_cpu_mem_arena = False
+        options.enable_mem_pattern = False
+        options.enable_mem_reuse = False  # or a buffer is kept until the last value of its size: half the network

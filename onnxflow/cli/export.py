@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from onnxflow.export.manifest import Exported
 
 COMMON = {name: name for name in ("torch", "diffusers", "transformers", "onnx")}
-ENGINES = {"torch": COMMON, "optimum": {**COMMON, "optimum.exporters.onnx": "optimum-onnx"}}
+ENGINES = {"torch": COMMON, "optimum": {**COMMON, "optimum.exporters.onnx": "optimum-onnx"}, "template": {}}
 """The modules that each engine needs, and the packages that have them."""
 EXTRAS = {"torch": "export", "optimum": "optimum"}
 
@@ -41,9 +41,13 @@ def export(
         Path | None, typer.Option(metavar="FILE", help="What int8-static is calibrated on: one prompt a line.")
     ] = None,
     engine: Annotated[
-        str,
-        typer.Option(help="What makes the graphs: torch (onnxflow's own), or optimum (Hugging Face Optimum's, fp32)."),
-    ] = "torch",
+        str | None,
+        typer.Option(
+            help="What makes the graphs: torch (traces any shape), optimum (Hugging Face Optimum's, fp32), or template "
+            "(fp32 and int8 of a .safetensors checkpoint, without PyTorch).  [default: torch where it is installed, "
+            "else template]"
+        ),
+    ] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with an export that was killed or stopped.")] = False,
     force: Annotated[
         bool,
@@ -55,11 +59,12 @@ def export(
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress.")] = False,
 ) -> None:
     """Turn a Stable Diffusion model (1.x, 2.x, XL, its refiner) into an ONNX bundle that `onnxflow run` reads. PyTorch
-    is needed here only."""
+    is needed here only, and not for `--engine template`."""
     from onnxflow.errors import Cancelled
 
+    engine = engine or ("torch" if _is_there("torch") else "template")
     _check_engine(engine)
-    export_by = _with_optimum if engine == "optimum" else _with_torch
+    export_by = {"torch": _with_torch, "optimum": _with_optimum, "template": _with_templates}[engine]
     try:
         made = export_by(
             source,
@@ -72,7 +77,7 @@ def export(
             quiet=quiet,
         )
     except KeyboardInterrupt:
-        hint = "the same command with --resume goes on with what is done" if engine == "torch" else ""
+        hint = "the same command with --resume goes on with what is done" if engine != "optimum" else ""
         raise Cancelled(hint=hint) from None
     if not quiet:
         print_table(made)
@@ -133,6 +138,46 @@ def _with_optimum(
         return export_with_optimum(source, bundle, force=force, report=shown.say)
 
 
+def _with_templates(
+    source: Path,
+    bundle: Path,
+    *,
+    precisions: Sequence[str],
+    storage: str,
+    prompts: Path | None,
+    resume: bool,
+    force: bool,
+    quiet: bool,
+) -> Sequence[Exported]:
+    """Export a checkpoint with the graphs that the package brings; UsageError for what they cannot do."""
+    import sys
+
+    from onnxflow.cli.export_progress import open_export_progress
+    from onnxflow.errors import UsageError
+    from onnxflow.export.template_bundle import export_with_templates
+    from onnxflow.models.checkpoint import open_checkpoint
+
+    if prompts is not None:
+        raise UsageError("--engine template calibrates nothing, and reads no prompts", hint="leave --prompts away")
+    if source.is_dir():
+        raise UsageError(
+            f"{source} is a folder; --engine template reads one .safetensors file of all networks",
+            hint="install the extra 'export' for --engine torch, which reads folders: see the README under 'Where "
+            "models go'",
+        )
+    with open_export_progress(quiet=quiet, stream=sys.stderr) as shown:
+        return export_with_templates(
+            open_checkpoint(source),
+            bundle,
+            precisions=precisions,
+            storage=storage,
+            resume=resume,
+            force=force,
+            report=shown.say,
+            progress=shown.show,
+        )
+
+
 def _check_engine(engine: str) -> None:
     """UsageError for an unknown engine, or one whose packages are not here or not of the versions that it works with.
 
@@ -151,6 +196,8 @@ def _check_engine(engine: str) -> None:
             hint=f"make an environment of its own for it, with the extra {EXTRAS[engine]!r}, as the README says under "
             "'Where models go'",
         )
+    if engine == "template":
+        return
     found = version("transformers")
     if (int(found.split(".")[0]) >= 5) != (engine == "torch"):
         other = "optimum" if engine == "torch" else "torch"

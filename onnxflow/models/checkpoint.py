@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, Final
+from typing import Final
 
 from onnxflow.errors import ModelError, did_you_mean
 from onnxflow.models.graph_file import GraphFile
@@ -33,10 +33,7 @@ from onnxflow.models.manifest import (
 from onnxflow.models.network import Network, located, network_of, parameters, stored_bytes
 from onnxflow.models.source import Source
 from onnxflow.models.template import filled, read_template, template_folder
-from onnxflow.models.weights import Weights, weights_of
-
-if TYPE_CHECKING:
-    from numpy.typing import NDArray
+from onnxflow.models.weights import Rows, Weights, weights_of
 
 CLIP_TOKENS: Final = 49408
 CLIP_START: Final = 49406
@@ -73,10 +70,11 @@ class Checkpoint(Source):
     def graph(self, component: str, variant: str) -> GraphFile:
         """The component's template, filled; ModelError."""
         network, weights = self._network(component, variant), self.weights[component]
+        weights.check()
         data = filled(read_template(self.templates, network.template), located(network, weights))
-        return GraphFile(weights.files[0].path.resolve(), data, direct=True)
+        return GraphFile(weights.graph_place, data, direct=True)
 
-    def token_table(self, component: str) -> NDArray[Any] | None:
+    def token_table(self, component: str) -> Rows | None:
         """The table of a text encoder's tokens, mapped from the file; ModelError."""
         tokens = self._network(component, DEFAULT_VARIANT).tokens
         return self.weights[component].rows(tokens.key) if tokens is not None else None
@@ -222,7 +220,7 @@ def _identity(weights: Iterable[Weights]) -> str:
     """The same for the same files: their headers, sizes and times of change."""
     seen = []
     for file in {file.path: file for part in weights for file in part.files}.values():
-        status = file.path.stat()
+        state = file.source.state
         shapes = [(name, info.dtype, info.shape, info.offset) for name, info in file.tensors.items()]
-        seen.append([status.st_size, status.st_mtime_ns, shapes, sorted(file.metadata.items())])
+        seen.append([state.size, state.mtime_ns, shapes, sorted(file.metadata.items())])
     return hashlib.sha256(json.dumps(seen).encode()).hexdigest()

@@ -9,20 +9,14 @@ from pathlib import Path
 from typing import Final
 
 from onnxflow.errors import ModelError
+from onnxflow.models.element_types import STORED
 from onnxflow.models.layout.place import Place
-from onnxflow.models.onnx_file import BFLOAT16, FLOAT, FLOAT16
 from onnxflow.models.template import Stored, Template, read_template
+from onnxflow.models.tensor_header import ITEM_BYTES
 from onnxflow.models.weights import Weights
 
-KINDS: Final[Mapping[str, tuple[int, int]]] = {
-    "F64": (11, 8),
-    "F32": (FLOAT, 4),
-    "F16": (FLOAT16, 2),
-    "BF16": (BFLOAT16, 2),
-    "F8_E4M3": (17, 1),
-    "F8_E5M2": (19, 1),
-}
-"""TensorProto's number and the bytes of each type that a weight may be stored in."""
+FLOATS: Final = ("F64", "F32", "F16", "BF16", "F8_E4M3", "F8_E5M2")
+"""The types that a weight may be stored in."""
 
 INPUT_CONVOLUTION: Final = "conv_in.weight"
 _SHOWN: Final = 4
@@ -64,7 +58,7 @@ def parameters(network: Network) -> int:
 def stored_bytes(network: Network, weights: Weights) -> int:
     """Bytes of its weights as they are stored."""
     kinds = ((place, weights.info(place.key).dtype) for place in network.places.values())
-    return sum(prod(place.shape) * KINDS[kind][1] for place, kind in kinds)
+    return sum(prod(place.shape) * ITEM_BYTES[kind] for place, kind in kinds)
 
 
 def located(network: Network, weights: Weights) -> dict[str, Stored]:
@@ -74,13 +68,13 @@ def located(network: Network, weights: Weights) -> dict[str, Stored]:
 
 def _stored(place: Place, weights: Weights) -> Stored:
     info = weights.info(place.key)
-    kind, width = KINDS[info.dtype]
+    kind, width = STORED[info.dtype], ITEM_BYTES[info.dtype]
     if place.transposed:
         content = weights.transposed(place.key)
         return Stored(kind, place.shape, "", 0, len(content), content)
-    first, length = 0, info.size
+    first, length = 0, info.length
     if place.rows is not None:
-        row = info.size // max(1, info.shape[0])
+        row = info.length // max(1, info.shape[0])
         first, length = place.rows[0] * row, (place.rows[1] - place.rows[0]) * row
     assert length == prod(place.shape) * width, "a place and its tensor differ"
     return Stored(kind, place.shape, weights.location(place.key), info.offset + first, length)
@@ -99,7 +93,7 @@ def _misfits(template: Template, places: Mapping[str, Place], weights: Weights) 
             same = place.shape[:1] + place.shape[2:] == wanted.shape[:1] + wanted.shape[2:]
         if not same:
             yield f"{place.key} has the shape {list(place.shape)}, expected {list(wanted.shape)}"
-        elif info.dtype not in KINDS:
-            yield f"{place.key} is stored as {info.dtype}, known are {', '.join(KINDS)}"
+        elif info.dtype not in FLOATS:
+            yield f"{place.key} is stored as {info.dtype}, known are {', '.join(FLOATS)}"
     for name in places.keys() - template.weights.keys():
         yield f"{places[name].key} is not part of it"

@@ -14,6 +14,8 @@ from onnxflow.models.manifest import Component, LatentFormat, Manifest, Sampling
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from onnxflow.models.weights import Rows
+
 
 @dataclass(frozen=True, slots=True)
 class Source(ABC):
@@ -92,6 +94,6 @@ class Source(ABC):
         """The ONNX graph of a component in one precision; ModelError names what there is."""
 
     @abstractmethod
-    def token_table(self, component: str) -> NDArray[Any] | None:
+    def token_table(self, component: str) -> NDArray[Any] | Rows | None:
         """The table of a text encoder's tokens [vocabulary, width], mapped from its file; None where the graph looks
         tokens up itself; ModelError."""

@@ -116,22 +116,28 @@ def encode_tensors(tensors: Mapping[str, NDArray[Any]], metadata: Mapping[str, s
     rank = list(ITEM_BYTES).index
     kinds = {name: _dtype_name(name, array) for name, array in tensors.items()}
     order = sorted(tensors, key=lambda name: (-rank(kinds[name]), name))
+    header = encode_header({name: (kinds[name], tensors[name].shape) for name in order}, metadata)
+    return b"".join([header, *[tensors[name].astype(DTYPES[kinds[name]], copy=False).tobytes() for name in order]])
+
+
+def encode_header(
+    tensors: Mapping[str, tuple[str, tuple[int, ...]]], metadata: Mapping[str, str] | None = None
+) -> bytes:
+    """All of a safetensors file that stands before the tensors, which follow each other in this order; each has its
+    type, as the format calls it, and its shape. ModelError for a text that the format cannot hold."""
     header: dict[str, Any] = {} if metadata is None else {METADATA: dict(metadata)}
-    bodies = []
     at = 0
-    for name in order:
-        array = tensors[name]
-        body = array.astype(DTYPES[kinds[name]], copy=False).tobytes()
-        header[name] = {"dtype": kinds[name], "shape": list(array.shape), "data_offsets": [at, at + len(body)]}
-        bodies.append(body)
-        at += len(body)
+    for name, (kind, shape) in tensors.items():
+        end = at + math.prod(shape) * ITEM_BYTES[kind]
+        header[name] = {"dtype": kind, "shape": list(shape), "data_offsets": [at, end]}
+        at = end
     try:
         text = json.dumps(header, ensure_ascii=False, separators=(",", ":")).encode()
     except UnicodeEncodeError as error:
         bad = error.object[error.start : error.end]
         raise ModelError(f"a safetensors header cannot hold {bad!r}, half a surrogate pair") from None
     text += b" " * (-len(text) % 8)
-    return b"".join([struct.pack("<Q", len(text)), text, *bodies])
+    return struct.pack("<Q", len(text)) + text
 
 
 def _dtype_name(name: str, array: NDArray[Any]) -> str:

@@ -2,16 +2,48 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
 
 from onnxflow.errors import ModelError, shown
-from onnxflow.models.tensors import TensorFile, TensorInfo, open_tensors
+from onnxflow.models.stored_floats import WIDENED
+from onnxflow.models.tensor_blocks import tensor_blocks
+from onnxflow.models.tensor_header import TensorInfo
+from onnxflow.models.tensors import DTYPES, TensorFile, open_tensors
+from onnxflow.models.zero_tail import check_not_blank
 
-if TYPE_CHECKING:
-    from numpy.typing import NDArray
+_BLOCK: Final = 4_000_000
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Rows:
+    """A matrix in a file, of which only the rows that are asked for are read and widened; it has what is asked of a
+    numpy array of two dimensions."""
+
+    codes: NDArray[Any]
+    dtype: str
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Rows and columns."""
+        return self.codes.shape
+
+    @property
+    def ndim(self) -> int:
+        """How many dimensions it has."""
+        return self.codes.ndim
+
+    def __len__(self) -> int:
+        return len(self.codes)
+
+    def __getitem__(self, rows: Any) -> NDArray[Any]:
+        found: NDArray[Any] = self.codes[rows]
+        return WIDENED[self.dtype](found) if self.dtype in WIDENED else found
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -36,33 +68,43 @@ class Weights:
         return self.owners[name].path.resolve().name
 
     @property
-    def folder(self) -> Path:
-        """Where the files truly lie."""
-        return self.files[0].path.resolve().parent
+    def graph_place(self) -> Path:
+        """A path beside the files, behind all links."""
+        return self.files[0].path.resolve()
 
-    def rows(self, name: str) -> NDArray[Any]:
-        """A tensor, mapped from its file."""
-        return self.owners[name].read(name)
+    def check(self) -> None:
+        """ModelError when a file is not what it was when it was opened."""
+        for file in self.files:
+            file.source.check()
+
+    def rows(self, name: str) -> Rows:
+        """A matrix, mapped from its file."""
+        return Rows(self._codes(name), self.info(name).dtype)
+
+    def blocks(self, name: str) -> Iterator[tuple[int, NDArray[Any]]]:
+        """A tensor's rows in blocks of a few megabytes, each with its first row's number."""
+        return tensor_blocks(self.owners[name], name, _BLOCK)
 
     def transposed(self, name: str) -> bytes:
         """The bytes of a matrix's transpose, in its own type."""
-        import numpy as np  # checking a workflow names its models, and needs no numbers
+        return np.ascontiguousarray(self._codes(name).T).tobytes()
 
+    def _codes(self, name: str) -> NDArray[Any]:
+        """A tensor as it is stored, mapped and not widened."""
         info = self.info(name)
-        width = info.size // max(1, info.shape[0] * info.shape[1])
-        codes = np.memmap(self.owners[name].path, f"<u{width}", "r", info.offset, info.shape)
-        return np.ascontiguousarray(codes.T).tobytes()
+        view = self.owners[name].source.map(info.offset, info.length)
+        return np.ndarray(info.shape, DTYPES[info.dtype], view)
 
 
 def weights_of(path: Path) -> Weights:
-    """The tensors of one file; ModelError."""
-    file = open_tensors(path)
+    """The tensors of one file; ModelError when it is damaged or not whole."""
+    file = _opened(path)
     return Weights(path, (file,), dict.fromkeys(file.tensors, file))
 
 
 def shards_of(where: Path, paths: list[Path]) -> Weights:
     """The tensors of several files of one folder; ModelError when two hold the same one."""
-    files = tuple(open_tensors(path) for path in paths)
+    files = tuple(_opened(path) for path in paths)
     owners: dict[str, TensorFile] = {}
     for file in files:
         for name in file.tensors:
@@ -80,3 +122,9 @@ def shards_of(where: Path, paths: list[Path]) -> Weights:
             hint="put the files themselves into one folder",
         )
     return Weights(where, files, owners)
+
+
+def _opened(path: Path) -> TensorFile:
+    file = open_tensors(path)
+    check_not_blank(file)
+    return file

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from onnxflow.errors import InputError, ModelError
+from onnxflow.models.weights import Rows
 from onnxflow.text.chunks import Chunk, ChunkShape, chunks_of, empty_chunk
 from onnxflow.text.embeddings import NO_EMBEDDINGS, Embeddings, Vector
 from onnxflow.text.groups import WEIGHT_HINT, check, groups_of
@@ -62,7 +63,7 @@ class TextModel:
     looks them up itself; then it can have no embeddings."""
 
     tokenizer: Tokenizer
-    table: NDArray[Any] | None
+    table: NDArray[Any] | Rows | None
     shape: ChunkShape
     reading: Reading = Reading()
     embeddings: Embeddings = NO_EMBEDDINGS

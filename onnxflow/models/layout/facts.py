@@ -6,6 +6,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
+import numpy as np
+
 from onnxflow.models.manifest import SamplingConstants
 from onnxflow.models.tensors import TensorFile
 
@@ -42,8 +44,6 @@ def _prediction(file: TensorFile, family: str, in_channels: int, witness: str) -
     if V_MARK in file.tensors:
         return "v"
     if family == "sd2" and in_channels == 4 and witness in file.tensors:
-        import numpy as np  # checking a workflow names its models, and needs no numbers
-
         spread = float(np.asarray(file.read(witness), np.float32).std())
         return "v" if spread > _SPREAD else "eps"
     return "eps"
