@@ -114,11 +114,10 @@ def _component(graphs: list[Exported], interface: str, direct: bool) -> dict[str
     """One component in all its precisions, fp32 first."""
     fastest = min(one.done.seconds for one in graphs if one.step.precision == "fp32") if _has_fp32(graphs) else None
     others = {} if interface == OWN else {"interface": interface}
+    in_place = {"direct": True} if direct else {}
     return {
         **others,
-        "variants": {
-            one.step.precision: _variant(one, fastest) | ({"direct": True} if direct else {}) for one in graphs
-        },
+        "variants": {one.step.precision: {**_variant(one, fastest), **in_place} for one in graphs},
         "inputs": graphs[0].done.inputs,
         "outputs": graphs[0].done.outputs,
     }

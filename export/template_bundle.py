@@ -94,7 +94,7 @@ def _export(
 ) -> list[Exported]:
     recover(bundle)
     facts = facts_of(model)
-    steps = [step for step in plan(_parts(model), facts.family, precisions, storage)]
+    steps = plan(_parts(model), facts.family, precisions, storage)
     told(f"{facts.name}: {facts.family}, predicts {facts.sampling.prediction}; {len(steps)} graphs, from templates")
     for line in model.unused:
         told(line)

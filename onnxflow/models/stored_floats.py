@@ -49,4 +49,5 @@ def _e4m3() -> NDArray[np.float32]:
 
 @cache
 def _e5m2() -> NDArray[np.float32]:
-    return np.asarray((np.arange(256, dtype=np.uint16) << np.uint16(8)).view(np.float16).astype(np.float32))
+    halves: NDArray[np.float16] = (np.arange(256, dtype=np.uint16) << np.uint16(8)).view(np.float16)
+    return halves.astype(np.float32)
