@@ -41,10 +41,11 @@ def _e4m3() -> NDArray[np.float32]:
     bits = np.arange(256)
     exponent, fraction = bits >> 3 & 15, bits & 7
     # Subnormal numbers have the least exponent and no leading one.
-    size = np.ldexp((fraction + np.where(exponent > 0, 8, 0)).astype(np.float32), np.maximum(exponent, 1) - 10)
+    ones = (fraction + np.where(exponent > 0, 8, 0)).astype(np.float32)
+    size: NDArray[np.float32] = np.ldexp(ones, np.maximum(exponent, 1) - 10)
     size[bits & 127 == 127] = np.nan
-    sign = np.where(bits < 128, np.float32(1), np.float32(-1))
-    return np.copysign(size, sign).astype(np.float32, copy=False)
+    size[128:] *= np.float32(-1)
+    return size
 
 
 @cache
