@@ -24,6 +24,7 @@ from onnxflow.models.layout.unet import UnetShape
 from onnxflow.models.layout.vae import VaeShape
 from onnxflow.models.manifest import SamplingConstants
 from onnxflow.models.tensors import TensorFile, open_tensors
+from onnxflow.models.zero_tail import check_not_blank
 
 _SIZES = {"sd1": 512, "sd2": 768, "sdxl": 1024, "sdxl-refiner": 1024}  # pixels a side; the tensors do not say it
 _SCALES = {"sd1": 0.18215, "sd2": 0.18215, "sdxl": 0.13025, "sdxl-refiner": 0.13025}
@@ -41,8 +42,10 @@ class SingleFile:
 
     @cached_property
     def tensors(self) -> TensorFile:
-        """The file's header."""
-        return open_tensors(self.path)
+        """The file's header; ModelError also when the file ends in zeros, as an unfinished download does."""
+        file = open_tensors(self.path)
+        check_not_blank(file)
+        return file
 
     @cached_property
     def checkpoint(self) -> Checkpoint:

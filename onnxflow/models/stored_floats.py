@@ -17,7 +17,9 @@ from numpy.typing import NDArray
 
 def widened_bfloat16(bits: NDArray[np.uint16]) -> NDArray[np.float32]:
     """The numbers whose bits are ``bits``, in the same shape."""
-    return np.asarray(bits.astype(np.uint32) << np.uint32(16)).view(np.float32)
+    wide = bits.astype(np.uint32)
+    np.left_shift(wide, np.uint32(16), out=wide)
+    return wide.view(np.float32)
 
 
 def widened_float8_e4m3(bits: NDArray[np.uint8]) -> NDArray[np.float32]:
