@@ -25,6 +25,7 @@ from onnxflow.models.layout.text import TextShape
 from onnxflow.models.layout.unet import UnetShape
 from onnxflow.models.layout.vae import VaeShape
 from onnxflow.models.tensors import TensorFile, open_tensors
+from onnxflow.models.zero_tail import check_not_blank
 
 _HEAD = 64  # width of an attention head in CLIP, and in the UNets since 2.x; 1.x has eight heads instead
 _TIME_WIDTH = 256  # numbers that each of SDXL's sizes is embedded in
@@ -38,8 +39,10 @@ class SingleFile:
 
     @cached_property
     def tensors(self) -> TensorFile:
-        """The file's header."""
-        return open_tensors(self.path)
+        """The file's header; ModelError also when the file ends in zeros, as an unfinished download does."""
+        file = open_tensors(self.path)
+        check_not_blank(file)
+        return file
 
     @cached_property
     def layout(self) -> Layout:

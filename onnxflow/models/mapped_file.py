@@ -13,9 +13,10 @@ import os
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import BinaryIO
+from weakref import WeakValueDictionary
 
 from onnxflow.errors import ModelError
 
@@ -44,10 +45,13 @@ class FileState:
 
 @dataclass(frozen=True, slots=True)
 class MappedFile:
-    """A file in the state it had when it was opened. It holds no handle: every map and every read opens it anew."""
+    """A file in the state it had when it was opened. It is open only while it is read, or a view of it is in use."""
 
     path: Path
     state: FileState
+    _maps: WeakValueDictionary[FileState, mmap.mmap] = field(
+        default_factory=WeakValueDictionary, init=False, repr=False, compare=False
+    )
 
     @classmethod
     def open(cls, path: Path) -> MappedFile:
@@ -78,24 +82,31 @@ class MappedFile:
         return found
 
     def map(self, offset: int, length: int) -> memoryview:
-        """The bytes from ``offset`` on, one or more, mapped for reading; the map lives as long as the view.
+        """``length`` bytes, one or more, from ``offset`` on, mapped for reading, not copied.
 
-        ModelError when the file changed or cannot be mapped.
+        All views of one file share a map, for each takes a file handle; it goes when the last view goes, and its pages
+        with it. ModelError when the file changed or cannot be mapped.
         """
-        inside = offset % mmap.ALLOCATIONGRANULARITY
-        begin, total = offset - inside, inside + length
+        mapped = self._maps.get(self.state)
+        if mapped is None:
+            mapped = self._maps[self.state] = self._map()
+        else:
+            self.check()
+        return memoryview(mapped)[offset : offset + length]
+
+    def _map(self) -> mmap.mmap:
+        size = self.state.size
         with self._open() as file:
             try:
-                mapped = mmap.mmap(file.fileno(), total, access=mmap.ACCESS_READ, offset=begin)
+                return mmap.mmap(file.fileno(), size, access=mmap.ACCESS_READ)
             except ValueError:  # mmap looks at the length itself: the file was cut off a moment ago
-                raise self._changed(f"it has fewer than {begin + total:,} bytes") from None
+                raise self._changed(f"it has fewer than {size:,} bytes") from None
             except OSError as error:
                 raise ModelError(
-                    f"{length:,} bytes of the file cannot be mapped into memory: {error.strerror or error}",
+                    f"the {size:,} bytes of the file cannot be mapped into memory: {error.strerror or error}",
                     where=str(self.path),
                     hint="copy the file to a local disk, or raise the limit on the process's memory (ulimit -v)",
                 ) from None
-        return memoryview(mapped)[inside:]
 
     @contextmanager
     def _open(self) -> Iterator[BinaryIO]:

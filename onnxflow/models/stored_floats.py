@@ -17,7 +17,9 @@ from numpy.typing import NDArray
 
 def widened_bfloat16(bits: NDArray[np.uint16]) -> NDArray[np.float32]:
     """The numbers whose bits are ``bits``, in the same shape."""
-    return np.asarray(bits.astype(np.uint32) << np.uint32(16)).view(np.float32)
+    wide = bits.astype(np.uint32)
+    np.left_shift(wide, np.uint32(16), out=wide)
+    return wide.view(np.float32)
 
 
 def widened_float8_e4m3(bits: NDArray[np.uint8]) -> NDArray[np.float32]:
@@ -41,10 +43,11 @@ def _e4m3() -> NDArray[np.float32]:
     bits = np.arange(256)
     exponent, fraction = bits >> 3 & 15, bits & 7
     # Subnormal numbers have the least exponent and no leading one.
-    size = np.ldexp((fraction + np.where(exponent > 0, 8, 0)).astype(np.float32), np.maximum(exponent, 1) - 10)
+    ones = (fraction + np.where(exponent > 0, 8, 0)).astype(np.float32)
+    size: NDArray[np.float32] = np.ldexp(ones, np.maximum(exponent, 1) - 10)
     size[bits & 127 == 127] = np.nan
-    sign = np.where(bits < 128, np.float32(1), np.float32(-1))
-    return np.copysign(size, sign).astype(np.float32, copy=False)
+    size[128:] *= np.float32(-1)
+    return size
 
 
 @cache

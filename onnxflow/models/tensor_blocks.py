@@ -19,8 +19,9 @@ BLOCK_BYTES: Final = 32 * 1024 * 1024
 def tensor_blocks(file: TensorFile, name: str, most: int = BLOCK_BYTES) -> Iterator[tuple[int, NDArray[Any]]]:
     """The rows of a tensor in blocks of up to ``most`` bytes (but one row at least), each with its first row's number.
 
-    A tensor without dimensions is one block. Only one block is mapped at a time if the caller keeps none. ModelError
-    when there is no such tensor, or, before any block, when the file changed since it was opened.
+    The blocks are read, not mapped, so that no more than the blocks that the caller keeps are in memory. A tensor
+    without dimensions is one block. ModelError when there is no such tensor, or, before any block, when the file
+    changed since it was opened.
     """
     info = file.info(name)
     if not info.shape:
@@ -29,4 +30,4 @@ def tensor_blocks(file: TensorFile, name: str, most: int = BLOCK_BYTES) -> Itera
     item = 4 if info.dtype in WIDENED else ITEM_BYTES[info.dtype]
     step = max(1, most // max(1, math.prod(info.shape[1:]) * item))
     for start in range(0, info.shape[0], step):
-        yield start, file.read_rows(name, start, min(start + step, info.shape[0]))
+        yield start, file.read_rows(name, start, min(start + step, info.shape[0]), copy=True)

@@ -60,10 +60,11 @@ class TensorFile:
         info = self.info(name)
         return self._array(info, info.shape, info.offset)
 
-    def read_rows(self, name: str, start: int, stop: int) -> NDArray[Any]:
+    def read_rows(self, name: str, start: int, stop: int, *, copy: bool = False) -> NDArray[Any]:
         """The rows from ``start`` to before ``stop`` of a tensor (its first dimension), as ``read`` gives them.
 
-        ModelError also when it has not got these rows.
+        ``copy`` reads them instead of mapping them: what was touched of a map counts as the process's memory until no
+        array of the file is left. ModelError also when the tensor has not got these rows.
         """
         info = self.info(name)
         rows = info.shape[0] if info.shape else 0
@@ -74,7 +75,7 @@ class TensorFile:
                 hint="the file is of another kind of model than it is taken for: use another",
             )
         offset = info.offset + start * (info.length // rows) if rows else info.offset
-        return self._array(info, (stop - start, *info.shape[1:]), offset)
+        return self._array(info, (stop - start, *info.shape[1:]), offset, copy)
 
     def info(self, name: str) -> TensorInfo:
         """Type, shape and place of a tensor; ModelError when there is none of that name."""
@@ -84,12 +85,13 @@ class TensorFile:
             raise ModelError(f"the file has no tensor {shown(name)}", where=str(self.path), hint=hint)
         return info
 
-    def _array(self, info: TensorInfo, shape: tuple[int, ...], offset: int) -> NDArray[Any]:
+    def _array(self, info: TensorInfo, shape: tuple[int, ...], offset: int, copy: bool = False) -> NDArray[Any]:
         code = DTYPES[info.dtype]
         length = math.prod(shape) * ITEM_BYTES[info.dtype]
         array: NDArray[Any]
         if length:
-            array = np.ndarray(shape, code, self.source.map(offset, length))
+            stored = self.source.read(offset, length) if copy else self.source.map(offset, length)
+            array = np.ndarray(shape, code, stored)
         else:  # nothing to map, which mmap refuses
             self.source.check()
             array = np.zeros(shape, code)

@@ -1,6 +1,7 @@
 """A checkpoint in one file gives the very networks that the Diffusers folder gives, for every family."""
 
 # ruff: noqa: E402
+import os
 import re
 from collections.abc import Callable
 from dataclasses import replace
@@ -187,6 +188,11 @@ def test_a_truncated_file_and_a_pickle_are_refused(tmp_path: Path) -> None:
     path = write_file(write_folder(KINDS["sd1"], tmp_path / "model"), tmp_path / "model.safetensors")
     path.write_bytes(path.read_bytes()[:-100])
     with pytest.raises(ModelError, match=r"damaged|truncated|bytes"):
+        _ = open_source(path).facts
+    size = path.stat().st_size
+    os.truncate(path, size * 3 // 4)
+    os.truncate(path, size + 100)
+    with pytest.raises(ModelError, match="ends in zeros: the download is incomplete"):
         _ = open_source(path).facts
     (tmp_path / "model.ckpt").write_bytes(b"pickle")
     with pytest.raises(ModelError, match=r"no \.safetensors"):

@@ -35,6 +35,22 @@ def test_the_map_outlives_the_file(file: MappedFile) -> None:
     assert array.tolist() == [3, 4, 5, 6, 7]
 
 
+def handles(path: Path) -> int:
+    """How many open handles this process has of a file, those of its maps included."""
+    links = [Path("/proc/self/fd", name) for name in os.listdir("/proc/self/fd")]
+    return sum(os.path.samefile(link, path) for link in links if os.path.exists(link))
+
+
+def test_all_views_take_one_handle_and_give_it_back(file: MappedFile) -> None:
+    views = [file.map(offset, 1) for offset in range(3000)]  # a process may have 1024 handles, as a rule
+    assert handles(file.path) == 1
+    view = views.pop()
+    views.clear()
+    assert handles(file.path) == 1 and bytes(view) == CONTENT[2999:3000]
+    del view
+    assert handles(file.path) == 0 and bytes(file.map(1, 1)) == b"\1"
+
+
 def cut_off(path: Path) -> None:
     os.truncate(path, 100)
 
@@ -75,12 +91,14 @@ def became_a_folder(path: Path) -> None:
     ],
 )
 def test_a_file_that_changed_is_not_read(file: MappedFile, change: Callable[[Path], None], reason: str) -> None:
-    file.check()
+    mapped = MappedFile(file.path, file.state)
+    view = mapped.map(0, 1)
     change(file.path)
-    for read in (file.check, lambda: file.read(0, 1), lambda: file.map(0, 1)):
+    for read in (file.check, lambda: file.read(0, 1), lambda: file.map(0, 1), lambda: mapped.map(0, 1)):
         with pytest.raises(ModelError, match=f"the file changed while it was in use: .*({reason})") as caught:
             read()
         assert caught.value.where == str(file.path) and "run again" in caught.value.hint
+    assert len(view) == 1
 
 
 def test_a_folder_in_its_place(file: MappedFile) -> None:
