@@ -4,7 +4,6 @@ import statistics
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +14,7 @@ from torch import nn
 
 from onnxflow.cancel import CancelToken
 from onnxflow.export.components import Component
+from onnxflow.export.one_graph import OneGraph
 from onnxflow.export.steps import Step
 from onnxflow.models.graph_file import GraphFile
 from onnxflow.models.manifest import OWN
@@ -24,28 +24,6 @@ from onnxflow.providers.session import SessionKey, load_graph
 Dims = Mapping[str, Sequence[str | int]]
 CALLS = 3  # timed ones, after one that is not
 LONG = 5.0  # seconds of timed calls after which no other is made
-
-
-@dataclass(frozen=True, slots=True)
-class _OneGraph:
-    """A model of a single graph file, for the session builder."""
-
-    path: Path
-    names: str
-    identity: str = ""
-    name: str = "export"
-
-    def graph(self, component: str, variant: str) -> GraphFile:
-        """The file, whatever is asked for."""
-        return GraphFile(self.path)
-
-    def interface(self, component: str) -> str:
-        """Whose names its inputs and outputs have."""
-        return self.names
-
-    def variants(self, component: str) -> tuple[str, ...]:
-        """It is what it is."""
-        return ()
 
 
 @contextmanager
@@ -83,7 +61,7 @@ def compare(path: Path, reference: Reference, inputs: Dims, step: Step, interfac
     """The error of a graph relative to the reference, and the median seconds of a call of an ordinary size; `inputs`
     are its inputs with the names of their axes. No network is needed."""
     cancel = CancelToken()
-    graph = load_graph(_OneGraph(path, interface), SessionKey("", step.component, step.precision), cancel)
+    graph = load_graph(OneGraph(GraphFile(path), interface), SessionKey("", step.component, step.precision), cancel)
     try:
         error = reference.error(graph.run(reference.inputs, cancel))
         feeds = _ordinary(reference, inputs)

@@ -21,6 +21,7 @@ from onnxflow.cancel import CancelToken
 from onnxflow.errors import MemoryLimitError, ModelError, OnnxflowError, OutputError, UsageError
 from onnxflow.export.lock import alone
 from onnxflow.export.manifest import Exported, token_table, tokenizer_folder, tool_version, write_manifest
+from onnxflow.export.one_graph import OneGraph
 from onnxflow.export.progress import Progress, Say, Show
 from onnxflow.export.replacement import put_in_place, recover
 from onnxflow.export.room import free_disk
@@ -38,9 +39,7 @@ from onnxflow.models.onnx_file import FLOAT, FLOAT16
 from onnxflow.models.quantize import write_weights
 from onnxflow.models.reference import Reference, read_reference, reference_file
 from onnxflow.models.template import Stored, Template, filled, read_template
-from onnxflow.providers.graph import OrtGraph
-from onnxflow.providers.loading import LOW
-from onnxflow.providers.target import Target
+from onnxflow.providers.session import LOW, SessionKey, load_graph
 
 PRECISIONS: Final = ("fp32", "int8")
 TOOLS: Final = ("onnxflow", "onnxruntime", "numpy")
@@ -295,7 +294,7 @@ def _compare(graph: Path, reference: Reference, step: Step) -> tuple[float, floa
 def _answers(
     graph: GraphFile, name: str, feeds: Mapping[str, NDArray[Any]], precision: str = "fp32"
 ) -> tuple[dict[str, NDArray[Any]], float]:
-    session = OrtGraph(graph, name, CancelToken(), Target(precision=precision, loading=LOW))
+    session = load_graph(OneGraph(graph), SessionKey("", name, precision, loading=LOW), CancelToken())
     try:
         outputs = session.run(feeds, CancelToken())
         started = perf_counter()

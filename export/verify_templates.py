@@ -17,6 +17,7 @@ from torch import nn
 
 from onnxflow.cancel import CancelToken
 from onnxflow.export.components import Component
+from onnxflow.export.one_graph import OneGraph
 from onnxflow.export.templates import REAL, Shapes, components_of
 from onnxflow.models.graph_file import GraphFile
 from onnxflow.models.layout.place import Place
@@ -24,9 +25,7 @@ from onnxflow.models.network import located, network_of
 from onnxflow.models.template import filled, read_template, template_folder
 from onnxflow.models.tensors import encode_header
 from onnxflow.models.weights import weights_of
-from onnxflow.providers.graph import OrtGraph
-from onnxflow.providers.loading import LOW
-from onnxflow.providers.target import Target
+from onnxflow.providers.session import LOW, SessionKey, load_graph
 
 ALLOWED = 1e-5  # of the norm of what PyTorch gives
 SPREAD = 0.02
@@ -56,7 +55,7 @@ def _error(name: str, component: Component, folder: Path, path: Path) -> float:
     places = {key: Place(key, info.shape) for key in wanted if (info := weights.info(key))}
     network = network_of(component.name, name, places, weights, folder, None)
     graph = GraphFile(path, filled(read_template(folder, name), located(network, weights)), direct=True)
-    session = OrtGraph(graph, name, CancelToken(), Target(loading=LOW))
+    session = load_graph(OneGraph(graph), SessionKey("", name, "fp32", loading=LOW), CancelToken())
     feeds = {key: value.numpy() for key, value in component.examples.items()}
     outputs = session.run(feeds, CancelToken())
     session.close()

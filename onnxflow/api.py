@@ -15,11 +15,10 @@ from onnxflow.engine.run import interruptible, run_workflow
 from onnxflow.engine.watch import Watch
 from onnxflow.errors import UsageError, shown
 from onnxflow.models.disk import Disk, Folders
-from onnxflow.models.store import ModelStore
 from onnxflow.nodes.catalog import builtin_catalog
 from onnxflow.placing import FALLBACKS, LOADING_CHOICES, machine_of, placing_of
 from onnxflow.providers.session import ON_NAN, SessionCache
-from onnxflow.settings import Settings, load_settings
+from onnxflow.settings import Settings, load_settings, store_of
 from onnxflow.values import SEED_RULES, SeedRule
 from onnxflow.workflow.overrides import apply_overrides, apply_seed, override
 from onnxflow.workflow.read import read_workflow, workflow_from_document
@@ -34,6 +33,8 @@ def run(
     overrides: Mapping[str, Any] | None = None,
     seed: int | None = None,
     models: Sequence[str | os.PathLike[str]] = (),
+    extra_model_paths: Sequence[str | os.PathLike[str]] = (),
+    map_model: Mapping[str, str] | None = None,
     input_dir: str | os.PathLike[str] | None = None,
     output_dir: str | os.PathLike[str] | None = None,
     metadata: bool = True,
@@ -50,9 +51,10 @@ def run(
     """Run a workflow, a path or a parsed API-format object, and report what it made.
 
     ``overrides`` maps "NODE.INPUT" (by id, or by class or title when only one node has it) to a value; ``seed`` sets
-    every seed. Pictures are written below ``output_dir`` (default output/) and are in ``report.images`` as uint8 arrays
-    [height, width, channels]; the files carry the workflow unless ``metadata`` is off. ``place`` says what runs where,
-    as in "unet=cuda:0,vae=cpu" or {"unet": "cuda:0"} (components or node ids); a device that does not do it raises
+    every seed. ``extra_model_paths`` are files as ComfyUI's extra_model_paths.yaml; ``map_model`` has for the name of a
+    model in the workflow that of one that is here. Pictures are written below ``output_dir`` (default output/) and are
+    in ``report.images`` as uint8 arrays [height, width, channels]; the files carry the workflow unless ``metadata`` is
+    off. ``place`` says what runs where, as in "unet=cuda:0,vae=cpu" or {"unet": "cuda:0"} (components or node ids); a device that does not do it raises
     ProviderError, unless ``fallback`` is "allow". ``on_nan`` "upcast" repeats in fp32 what gave NaN. ``loading`` says
     how the CPU loads a .safetensors checkpoint's networks: "low-memory", "default", "fast", or "auto", which looks at
     the free memory and the steps. ``seed_rule``
@@ -78,6 +80,8 @@ def run(
         [Path(folder) for folder in models],
         Path(input_dir) if input_dir is not None else None,
         Path(output_dir) if output_dir is not None else None,
+        extra=[Path(file) for file in extra_model_paths],
+        map_model=[f"{old}={new}" for old, new in (map_model or {}).items()],
         environment=os.environ,
         working_dir=Path.cwd(),
     )
@@ -169,4 +173,4 @@ def disk_of(settings: Settings) -> Disk:
     """Folders and models for ``settings``. Previews go to a new folder below the system's temporary one."""
     # A name that nobody can guess: in a shared folder, a link could lie in wait under a known one.
     temp = Path(tempfile.gettempdir()) / f"onnxflow-{os.urandom(8).hex()}"
-    return Disk(Folders(settings.input_dir, settings.output_dir, temp), ModelStore(settings.models))
+    return Disk(Folders(settings.input_dir, settings.output_dir, temp), store_of(settings))

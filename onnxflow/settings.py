@@ -11,21 +11,33 @@ from pathlib import Path
 from typing import Any
 
 from onnxflow.errors import UsageError, did_you_mean
+from onnxflow.models.extra_paths import read_extra_paths
+from onnxflow.models.folders import NO_EXTRA, ExtraPaths
+from onnxflow.models.store import ModelStore, renamed
 
 FILE_NAME = "onnxflow.toml"
 MODELS_VARIABLE = "ONNXFLOW_MODELS"
-_KEYS = ("models", "input_dir", "output_dir", "place")
+EXTRA_VARIABLE = "ONNXFLOW_EXTRA_MODEL_PATHS"
+_KEYS = ("models", "extra_model_paths", "map_model", "input_dir", "output_dir", "place")
+_LISTS = ("models", "extra_model_paths")
+_TABLES = {
+    "place": 'write [place] and below it unet = "cuda:0"',
+    "map_model": 'write [map_model] and below it "old.ckpt" = "new"',
+}
 
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """Model folders in order of precedence, the folders that file names in workflows are relative to, and the machine's
-    profile: the device of each component, as texts."""
+    """Model folders in order of precedence, the folders that file names in workflows are relative to, the machine's
+    profile (the device of each component, as texts), the folders that an extra_model_paths.yaml adds, and the models
+    that are taken for others."""
 
     models: tuple[Path, ...]
     input_dir: Path
     output_dir: Path
     place: Mapping[str, str] = field(default_factory=dict)
+    extra: ExtraPaths = NO_EXTRA
+    map_model: Mapping[str, str] = field(default_factory=dict)
 
 
 def load_settings(
@@ -33,10 +45,13 @@ def load_settings(
     input_dir: Path | None = None,
     output_dir: Path | None = None,
     *,
+    extra: Sequence[Path] = (),
+    map_model: Sequence[str] = (),
     environment: Mapping[str, str],
     working_dir: Path,
 ) -> Settings:
-    """The settings in force; UsageError for a folder that is not there or a configuration file that cannot be used.
+    """The settings in force, ``map_model`` as "OLD=NEW"; UsageError for a folder that is not there or a configuration
+    file that cannot be used.
 
     The configuration file is ``onnxflow.toml`` in the working folder, else in the user's configuration folder; paths in
     it are relative to it.
@@ -63,7 +78,27 @@ def load_settings(
         input_dir=(input_dir or from_file.get("input_dir") or working_dir / "input").absolute(),
         output_dir=(output_dir or from_file.get("output_dir") or working_dir / "output").absolute(),
         place=from_file.get("place", {}),
+        extra=read_extra_paths([*extra, *_extra_in(environment), *from_file.get("extra_model_paths", ())], environment),
+        map_model={**from_file.get("map_model", {}), **dict(map(_mapped, map_model))},
     )
+
+
+def store_of(settings: Settings) -> ModelStore:
+    """The models there are."""
+    return ModelStore(settings.models, settings.extra, renamed(settings.map_model))
+
+
+def _extra_in(environment: Mapping[str, str]) -> list[Path]:
+    listed = environment.get(EXTRA_VARIABLE, "")
+    return [Path(os.path.expanduser(part)) for part in listed.split(os.pathsep) if part]
+
+
+def _mapped(text: str) -> tuple[str, str]:
+    """The two names in "OLD=NEW"; UsageError."""
+    old, equals, new = text.partition("=")
+    if not equals or not old.strip() or not new.strip():
+        raise UsageError(f"--map-model {text!r} is no pair of names", hint="write it as --map-model old.ckpt=new")
+    return old.strip(), new.strip()
 
 
 def user_file(environment: Mapping[str, str]) -> Path:
@@ -92,21 +127,21 @@ def _read_file(environment: Mapping[str, str], working_dir: Path) -> dict[str, A
             )
     found: dict[str, Any] = {}
     for key, value in document.items():
-        if key == "place":
+        if key in _TABLES:
             if not isinstance(value, dict) or not all(isinstance(text, str) for text in value.values()):
                 raise UsageError(
-                    f"the configuration file's place is {value!r}, expected a table of texts",
+                    f"the configuration file's {key} is {value!r}, expected a table of texts",
                     where=str(path),
-                    hint='write [place] and below it unet = "cuda:0"',
+                    hint=_TABLES[key],
                 )
             found[key] = value
             continue
-        texts = value if key == "models" else [value]
+        texts = value if key in _LISTS else [value]
         if not isinstance(texts, list) or not all(isinstance(text, str) for text in texts):
-            wanted = "a list of texts" if key == "models" else "a text"
+            wanted = "a list of texts" if key in _LISTS else "a text"
             raise UsageError(f"the configuration file's {key} is {value!r}, expected {wanted}", where=str(path))
         folders = [path.parent / os.path.expanduser(text) for text in texts]
-        found[key] = folders if key == "models" else folders[0]
+        found[key] = folders if key in _LISTS else folders[0]
     for folder in found.get("models", ()):
         if not _is_dir(folder):
             raise UsageError(f"the configuration file names {folder}, which is no folder", where=str(path))

@@ -40,6 +40,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "FAIL",
+    "LOW",
     "ON_NAN",
     "OWN",
     "UPCAST",

@@ -19,13 +19,22 @@ Folders = Annotated[
 ]
 
 
+Extra = Annotated[
+    list[Path] | None,
+    typer.Option("--extra-model-paths", metavar="FILE", help="ComfyUI's extra_model_paths.yaml. Repeatable."),
+]
+
+
 @models.callback()
-def list_models(ctx: typer.Context, folders: Folders = None) -> None:
+def list_models(ctx: typer.Context, folders: Folders = None, extra: Extra = None) -> None:
     """List every model: the name that workflows use, family, precisions, size, folder."""
     if ctx.invoked_subcommand is not None:
         ctx.obj = folders
         return
-    rows = [("NAME", "FAMILY", "PRECISIONS", "SIZE", "FOLDER"), *(_row(entry) for entry in _store(folders).entries())]
+    rows = [
+        ("NAME", "FAMILY", "PRECISIONS", "SIZE", "FOLDER"),
+        *(_row(entry) for entry in _store(folders, extra).entries()),
+    ]
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
     for row in rows:
         typer.echo("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
@@ -42,12 +51,15 @@ def remove(
     import sys
 
     from onnxflow.errors import UsageError
+    from onnxflow.models.bundle import is_bundle
     from onnxflow.models.remove import remove_bundle
     from onnxflow.models.store import embedded_folder
 
     entry = _store(folders or ctx.obj).entry(name)
     if entry.folder == embedded_folder():
         raise UsageError(f"{name!r} is the embedded model, which comes with the program", hint="leave it, or uninstall")
+    if not is_bundle(entry.folder):
+        raise UsageError(f"{entry.folder} was not exported: it is yours", hint="remove it as any other file")
     if not yes:
         if not sys.stdin.isatty():
             raise UsageError(f"{entry.folder} would be removed", hint="say --yes")
@@ -56,26 +68,28 @@ def remove(
     typer.echo(f"removed {entry.folder}", err=True)
 
 
-def _store(folders: list[Path] | None) -> ModelStore:
+def _store(folders: list[Path] | None, extra: list[Path] | None = None) -> ModelStore:
     import os
 
-    from onnxflow.models.store import ModelStore
-    from onnxflow.settings import load_settings
+    from onnxflow.settings import load_settings, store_of
 
-    settings = load_settings(folders or (), environment=os.environ, working_dir=Path.cwd())
-    return ModelStore(settings.models)
+    settings = load_settings(folders or (), extra=extra or (), environment=os.environ, working_dir=Path.cwd())
+    return store_of(settings)
 
 
 def _row(entry: Entry) -> tuple[str, str, str, str, str]:
+    from onnxflow.models.bundle import is_bundle
     from onnxflow.models.foreign import NAMED
 
     if entry.manifest is None:
         return entry.name, "damaged", entry.problem or "", _size(entry), str(entry.folder)
-    precisions = ", ".join(entry.manifest.variants) + (f" ({NAMED})" if entry.manifest.foreign else "")
+    note = f" ({NAMED})" if entry.manifest.foreign else "" if is_bundle(entry.folder) else " (as it is)"
+    precisions = ", ".join(entry.manifest.variants) + note
     return entry.name, entry.manifest.family, precisions, _size(entry), str(entry.folder)
 
 
 def _size(entry: Entry) -> str:
     """What the files of a model take on disk."""
-    total = sum(path.stat().st_size for path in entry.folder.rglob("*") if path.is_file())
+    files = entry.folder.rglob("*") if entry.folder.is_dir() else [entry.folder]
+    total = sum(path.stat().st_size for path in files if path.is_file())
     return f"{total / 1e9:.1f} GB" if total >= 1e9 else f"{total / 1e6:.1f} MB"

@@ -18,6 +18,14 @@ def run(
         list[Path] | None,
         typer.Option(help="A folder of models, with ComfyUI's folder names below it (checkpoints/ ...). Repeatable."),
     ] = None,
+    extra_model_paths: Annotated[
+        list[Path] | None,
+        typer.Option(metavar="FILE", help="ComfyUI's extra_model_paths.yaml, for models elsewhere. Repeatable."),
+    ] = None,
+    map_model: Annotated[
+        list[str] | None,
+        typer.Option(metavar="OLD=NEW", help="Take the model NEW where the workflow names OLD. Repeatable."),
+    ] = None,
     set_: Annotated[
         list[str] | None,
         typer.Option(
@@ -95,7 +103,8 @@ def run(
     try:
         where = (place or [], fallback, on_nan, loading, seed_rule)
         looks = (preview, dump or [], dump_dir)
-        _run(workflow, output_dir, input_dir, models, set_, seed, count, json_, looks, metadata, quiet, verbose, where)
+        names = (models or [], extra_model_paths or [], map_model or [])
+        _run(workflow, output_dir, input_dir, names, set_, seed, count, json_, looks, metadata, quiet, verbose, where)
     except KeyboardInterrupt:  # while modules load, or the second one
         raise Cancelled() from None
 
@@ -104,7 +113,7 @@ def _run(
     workflow: Path,
     output_dir: Path | None,
     input_dir: Path | None,
-    models: list[Path] | None,
+    names: tuple[list[Path], list[Path], list[str]],
     sets: list[str] | None,
     seed: int | None,
     count: int,
@@ -126,14 +135,17 @@ def _run(
     try:
         place, fallback, on_nan, loading, seed_rule = where
         preview, dump, dump_dir = looks
+        models, extra, map_model = names
         turns = Turns(
             workflow,
             sets or [],
             seed,
             count,
-            models or [],
+            models,
             input_dir,
             output_dir,
+            extra=extra,
+            map_model=map_model,
             metadata=metadata,
             place=place,
             fallback=fallback,

@@ -55,6 +55,8 @@ class Turns:
         input_dir: Path | None,
         output_dir: Path | None,
         *,
+        extra: Sequence[Path] = (),
+        map_model: Sequence[str] = (),
         metadata: bool,
         place: Sequence[str] = (),
         fallback: str,
@@ -77,7 +79,15 @@ class Turns:
             _check_dump_dir(dump_dir, dump)
         self._seed_rule: SeedRule = seed_rule  # type: ignore[assignment]
         overrides = [parse_override(text) for text in sets]
-        settings = load_settings(models, input_dir, output_dir, environment=os.environ, working_dir=Path.cwd())
+        settings = load_settings(
+            models,
+            input_dir,
+            output_dir,
+            extra=extra,
+            map_model=map_model,
+            environment=os.environ,
+            working_dir=Path.cwd(),
+        )
         self._cancel = CancelToken()
         machine = machine_of(self._cancel, None if quiet else tell_tried)
         self._placing = placing_of(

@@ -76,12 +76,11 @@ def _named(name: str) -> Bundle:
 
     from onnxflow.errors import ModelError, UsageError
     from onnxflow.models.bundle import Bundle
-    from onnxflow.models.store import ModelStore
-    from onnxflow.settings import load_settings
+    from onnxflow.settings import load_settings, store_of
 
     settings = load_settings(environment=os.environ, working_dir=Path.cwd())
     try:
-        found = ModelStore(settings.models).checkpoint(name)
+        found = store_of(settings).checkpoint(name)
     except ModelError as error:
         raise UsageError(f"{name} is no folder, and {error.message}", hint=error.hint) from None
     if not isinstance(found, Bundle):

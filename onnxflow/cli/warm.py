@@ -31,12 +31,11 @@ def warm(
     from onnxflow.cli.summary import fallen_back, tell_tried
     from onnxflow.engine.run import interruptible
     from onnxflow.engine.warm import warm as warmed
-    from onnxflow.models.store import ModelStore
     from onnxflow.placing import machine_of, placing_of
-    from onnxflow.settings import load_settings
+    from onnxflow.settings import load_settings, store_of
 
     settings = load_settings(models or [], environment=os.environ, working_dir=Path.cwd())
-    bundle = ModelStore(settings.models).checkpoint(model)
+    bundle = store_of(settings).checkpoint(model)
     width, height = _size(size) if size else (bundle.manifest.width, bundle.manifest.height)
     cancel = CancelToken()
     machine = machine_of(cancel, tell_tried)

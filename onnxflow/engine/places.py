@@ -14,7 +14,7 @@ from typing import Final
 
 from onnxflow.errors import OnnxflowError, UsageError, did_you_mean, shown
 from onnxflow.graph.graph import Link
-from onnxflow.nodes.placement import DEVICE_INPUT, PLACING
+from onnxflow.nodes.placement import DEVICE_INPUT, LOADED_ON_A_DEVICE, PLACING, USUAL_DEVICE
 from onnxflow.nodes.spec import Input, NodeSpec
 from onnxflow.providers.machine import OnlyCpu
 from onnxflow.providers.placement import ANY, EVERY, GROUPS, Placer, Wish, by_component, parse_wish, parse_wishes
@@ -29,6 +29,7 @@ COMPONENTS: Final[Mapping[str, tuple[str, ...]]] = {socket: handle.COMPONENTS fo
 EXPORTED: Final = ("fp32", "fp16", "int8", "int8-static")
 """The variants that we export."""
 
+_SAYING: Final = PLACING | LOADED_ON_A_DEVICE
 _VARIANT_NAME: Final = re.compile(r"[a-z]+[0-9]+(-[a-z0-9]+)*")
 _TAKE_IT_OUT: Final = "take it out of _meta.onnxflow.place, or place the node that runs the network"
 
@@ -223,9 +224,9 @@ def checked_variants(wishes: Mapping[str, Wish]) -> Mapping[str, Wish]:
 
 
 def _placed(call: Call, *, known: bool) -> Wishes:
-    """What an OnnxPlace node says of the model that goes through it; nothing when it is ``known`` from a flag, and the
-    node's own device comes from a link. UsageError naming the node."""
-    if call.spec.name not in PLACING:
+    """What an OnnxPlace node, or a loader with a device of its own, says of the model that comes out of it; nothing when
+    it is ``known`` from a flag, and the node's own device comes from a link. UsageError naming the node."""
+    if call.spec.name not in _SAYING or call.literals.get(DEVICE_INPUT) == USUAL_DEVICE:
         return _NONE
     if isinstance(call.node.inputs.get(DEVICE_INPUT), Link):
         if known:

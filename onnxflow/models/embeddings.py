@@ -16,7 +16,6 @@ from onnxflow.errors import ModelError, did_you_mean, shown
 from onnxflow.models import file_guard
 from onnxflow.models.tensors import TensorFile, open_tensors
 
-FOLDER: Final = "embeddings"
 SUFFIXES: Final = (".safetensors", ".sft", ".pt", ".bin")
 SAFE_SUFFIXES: Final = SUFFIXES[:2]
 _BUNDLED: Final = "bundle_emb."  # what tools put before an embedding's name when they save it with a LoRA
@@ -33,14 +32,14 @@ KEYS: Final = {
 
 @dataclass(frozen=True, slots=True)
 class EmbeddingStore:
-    """The embeddings below ``embeddings`` in each of ``roots``, in order of precedence.
+    """The embeddings below each of ``folders``, in order of precedence.
 
-    ``name`` may stand for the file ``name``, ``name.safetensors`` and so on, in ``embeddings`` or any folder below it,
+    ``name`` may stand for the file ``name``, ``name.safetensors`` and so on, in such a folder or any below it,
     as in ComfyUI; if there is none, for one of that name in other letters' case. Links in these folders are followed:
     the user made them. Nothing is cached.
     """
 
-    roots: tuple[Path, ...] = ()
+    folders: tuple[Path, ...] = ()
 
     def find(self, name: str) -> Path | None:
         """The file that prompts call ``name``, or None; names that would leave their folder are nobody's."""
@@ -62,10 +61,9 @@ class EmbeddingStore:
         return None
 
     def names(self) -> list[str]:
-        """The names of all embeddings, sorted: their paths below ``embeddings`` without the suffix."""
+        """The names of all embeddings, sorted: their paths below their folder without the suffix."""
         found = set()
-        for root in self.roots:
-            base = root / FOLDER
+        for base in self.folders:
             for folder in _below(base):
                 found |= {os.path.splitext(file.relative_to(base).as_posix())[0] for file in _files(folder)}
         return sorted(found)
@@ -84,14 +82,14 @@ class EmbeddingStore:
 
     def missing_hint(self, name: str) -> str:
         """What to do about a name that none has: the nearest ones, and where they are looked for."""
-        searched = ", ".join(str(root / FOLDER) for root in self.roots) or "no model folder is set, see --models"
+        searched = ", ".join(map(str, self.folders)) or "no model folder is set, see --models"
         known = self.names()
         nearest = did_you_mean(name, known, what="embeddings") if known else "there are no embeddings"
         return f"{nearest} (searched: {searched}); or take {shown(f'embedding:{name}')} out of the prompt"
 
     def _folders(self) -> Iterator[Path]:
-        for root in self.roots:
-            yield from _below(root / FOLDER)
+        for folder in self.folders:
+            yield from _below(folder)
 
 
 def read_embedding(path: Path, key: str, width: int | None = None) -> NDArray[np.float32]:

@@ -159,4 +159,4 @@ def _expanded(text: str, environment: Mapping[str, str]) -> str:
 
 
 def _wrong(file: Path, number: int, what: str, hint: str) -> UsageError:
-    return UsageError(f"line {number} of the list of model folders is not understood: {what}", where=str(file), hint=hint)
+    return UsageError(f"line {number} of the model folders' list is not understood: {what}", where=str(file), hint=hint)

@@ -52,6 +52,9 @@ class ExtraPaths:
     last: Mapping[str, tuple[Path, ...]] = field(default_factory=lambda: _NONE)
 
 
+NO_EXTRA: Final = ExtraPaths()
+
+
 def folders_of(kind: str, roots: tuple[Path, ...], extra: ExtraPaths) -> tuple[Path, ...]:
     """The folders of a kind in the order in which they are searched, each once, whether they are there or not."""
     below = [root / name for root in roots for name in NAMES[kind]]

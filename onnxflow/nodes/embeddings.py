@@ -33,7 +33,7 @@ class EmbeddingsOf:
         """Those for one of a model's text encoders."""
         manifest = clip.source.manifest
         key = KEYS.get((manifest.family, component), "")
-        return cls(EmbeddingStore(disk.store.roots), key, clip.source.text(component).hidden)
+        return cls(EmbeddingStore(disk.store.embeddings()), key, clip.source.text(component).hidden)
 
     def exists(self, name: str) -> bool:
         return self._find(name) is not None
@@ -66,7 +66,7 @@ def _read(path: Path, key: str, width: int | None, size: int, changed: int) -> A
 def prompt_problem(disk: Disk, text: str | None) -> str | None:
     """Why no model can encode a prompt, on one line, or None; of a text that a link will bring nothing is known."""
     try:
-        check(parse(text or ""), EmbeddingsOf(EmbeddingStore(disk.store.roots)))
+        check(parse(text or ""), EmbeddingsOf(EmbeddingStore(disk.store.embeddings())))
     except InputError as error:
         return f"{error.message} ({error.hint})"
     return None
@@ -76,4 +76,4 @@ def fingerprint_of_prompts(disk: Disk, texts: Iterable[str | None]) -> str:
     """What the conditions of ``texts`` depend on besides them: the files of embeddings, where they may refer to one."""
     if not any(text is None or REFERENCE in text for text in texts):
         return ""
-    return EmbeddingStore(disk.store.roots).state()
+    return EmbeddingStore(disk.store.embeddings()).state()

@@ -47,4 +47,10 @@ def place_vae(vae: Vae, device: Place = "auto") -> Vae:
     return vae
 
 
+USUAL_DEVICE: Final = "default"
+"""What ComfyUI's loaders call the device that a model runs on unless somebody says another."""
+
+LOADED_ON_A_DEVICE: Final = frozenset({"CLIPLoader", "DualCLIPLoader"})
+"""The loaders that say where their model runs."""
+
 PLACING: Final = frozenset(spec.name for spec in (place_model, place_clip, place_vae))

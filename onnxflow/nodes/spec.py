@@ -47,6 +47,7 @@ class Input:
     accepts: Callable[[Disk, str], bool] | None = None
     explain: Callable[[Disk, str], str] | None = None
     refuse: Callable[[str], str | None] | None = None
+    tells_default: bool = True
 
     def allowed(self, disk: Disk) -> tuple[str, ...] | None:
         """The choices at this moment, or None when any value of the type will do."""
@@ -57,7 +58,7 @@ class Input:
     def describe(self, disk: Disk) -> list[Any]:
         """The input as /object_info writes it: ``[type or choices, options]``."""
         options = dict(self.options)
-        if self.default is not MISSING:
+        if self.default is not MISSING and self.tells_default:
             options = {"default": self.default, **options}
         allowed = self.allowed(disk)
         return [list(allowed) if allowed is not None else self.type, options]
@@ -101,6 +102,7 @@ class NodeSpec:
     hidden: Mapping[str, str] = field(default_factory=dict)
     output_node: bool = False
     experimental: bool = False
+    deprecated: bool = False
     input_is_list: bool = False
     wants_context: bool = False
     runs: tuple[str, ...] | None = None
@@ -134,6 +136,7 @@ class NodeSpec:
             "python_module": "onnxflow.nodes",
             "category": self.category,
             "output_node": self.output_node,
+            **({"deprecated": True} if self.deprecated else {}),
             **({"experimental": True} if self.experimental else {}),
         }
 
@@ -146,6 +149,7 @@ def node(
     output_names: tuple[str, ...] | None = None,
     output_node: bool = False,
     experimental: bool = False,
+    deprecated: bool = False,
     input_is_list: bool = False,
     output_is_list: tuple[bool, ...] | None = None,
     runs: tuple[str, ...] | None = None,
@@ -166,7 +170,7 @@ def node(
                 hidden[parameter.name] = declared.type
             else:
                 extras = getattr(hints[parameter.name], "__metadata__", ())
-                omissible = any(isinstance(extra, Omissible) for extra in extras)
+                omissible = next((extra for extra in extras if isinstance(extra, Omissible)), None)
                 inputs.append(_input(name, parameter, declared, omissible))
         types = _output_types(name, hints.get("return"), output_node)
         names = output_names or types
@@ -182,6 +186,7 @@ def node(
             hidden=MappingProxyType(hidden),
             output_node=output_node,
             experimental=experimental,
+            deprecated=deprecated,
             input_is_list=input_is_list,
             wants_context=wants_context,
             runs=runs,
@@ -208,7 +213,7 @@ def _declared(hint: Any) -> Any:
     return getattr(members[0], "SOCKET", None)
 
 
-def _input(node_name: str, parameter: inspect.Parameter, declared: Any, omissible: bool) -> Input:
+def _input(node_name: str, parameter: inspect.Parameter, declared: Any, omissible: Omissible | None) -> Input:
     if isinstance(declared, str):
         return Input(parameter.name, declared, required=parameter.default is MISSING)
     if declared is None:
@@ -216,7 +221,8 @@ def _input(node_name: str, parameter: inspect.Parameter, declared: Any, omissibl
     return Input(
         name=parameter.name,
         type=declared.type,
-        required=not omissible,
+        required=omissible is None,
+        tells_default=omissible is None or omissible.tells_default,
         default=parameter.default,
         choices=declared.choices if isinstance(declared, Combo) else None,
         options=MappingProxyType(declared.options()),

@@ -101,7 +101,7 @@ class Combo:
     An editor uploads pictures into ``image_folder``, and asks the server's ``remote`` route for the names there are.
     ``accepts(disk, value)`` says whether a text that is not among them stands for one that is; ``explain(disk, value)``
     what to do about a value that is not allowed; ``refuse(value)`` why one that is allowed cannot be used in this
-    version, or None.
+    version, or None. An editor hides an ``advanced`` one at first.
     """
 
     choices: Choices | None
@@ -111,6 +111,7 @@ class Combo:
     accepts: Callable[[Disk, str], bool] | None = None
     explain: Callable[[Disk, str], str] | None = None
     refuse: Callable[[str], str | None] | None = None
+    advanced: bool = False
 
     type = "COMBO"
 
@@ -120,6 +121,8 @@ class Combo:
             found["image_folder"] = self.image_folder
         if self.remote is not None:
             found["remote"] = dict(self.remote)
+        if self.advanced:
+            found["advanced"] = True
         return found
 
 
@@ -132,7 +135,10 @@ class Hidden:
 
 @dataclass(frozen=True, slots=True)
 class Omissible:
-    """Beside a widget: a workflow may leave the input out, which then has its default."""
+    """Beside a widget: a workflow may leave the input out, which then has its default; editors are told which, or
+    take the first choice."""
+
+    tells_default: bool = True
 
 
 Widget = Int | Float | String | Boolean | Combo

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from onnxflow.errors import InputError, ModelError
-from onnxflow.models.weights import Rows
 from onnxflow.text.chunks import Chunk, ChunkShape, chunks_of, empty_chunk
 from onnxflow.text.embeddings import NO_EMBEDDINGS, Embeddings, Vector
 from onnxflow.text.groups import WEIGHT_HINT, check, groups_of
@@ -56,6 +55,24 @@ def reading_of(family: str, component: str, skipped: int) -> Reading:
     return Reading(skipped=skipped)
 
 
+class TokenTable(Protocol):
+    """A matrix of vectors by token, of which some rows are asked for: a numpy array, or one that lies in a file."""
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Tokens, and the width of their vectors."""
+        ...
+
+    @property
+    def ndim(self) -> int:
+        """Two."""
+        ...
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, tokens: Any, /) -> NDArray[Any]: ...
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class TextModel:
     """What a text encoder needs besides its network: tokenizer, token table [vocabulary, dim], shape of its chunks,
@@ -63,7 +80,7 @@ class TextModel:
     looks them up itself; then it can have no embeddings."""
 
     tokenizer: Tokenizer
-    table: NDArray[Any] | Rows | None
+    table: TokenTable | None
     shape: ChunkShape
     reading: Reading = Reading()
     embeddings: Embeddings = NO_EMBEDDINGS

@@ -31,7 +31,7 @@ def store(tmp_path: Path) -> EmbeddingStore:
     }.items():
         for name in names:
             write(tmp_path / root / "embeddings" / name, emb_params=vectors(1, 4))
-    return EmbeddingStore((tmp_path / "one", tmp_path / "two", tmp_path / "none"))
+    return EmbeddingStore(tuple(tmp_path / name / "embeddings" for name in ("one", "two", "none")))
 
 
 @pytest.mark.parametrize(
@@ -144,7 +144,7 @@ def test_a_name_of_many_parts_is_looked_for_in_no_time(tmp_path: Path) -> None:
     folder.mkdir()
     for name in ("a", "A", "b"):
         (folder / name).symlink_to(".")
-    store = EmbeddingStore((tmp_path,))
+    store = EmbeddingStore((tmp_path / "embeddings",))
     for count in (40, 2000):
         assert store.find("/".join("a" * count)) is None
     write(folder / "Cat.safetensors", emb_params=vectors(1, 4))

@@ -10,7 +10,9 @@ from pathlib import Path
 import pytest
 
 from onnxflow.errors import ModelError
-from onnxflow.models.store import CHECKPOINT_SUFFIXES, EMBEDDED_NAME, ModelStore, embedded_folder
+from onnxflow.models.folders import ExtraPaths
+from onnxflow.models.listing import CHECKPOINT_SUFFIXES, SAFE_SUFFIXES
+from onnxflow.models.store import EMBEDDED_NAME, ModelStore, embedded_folder, renamed
 
 EMBEDDED = ModelStore().checkpoints()
 
@@ -47,7 +49,7 @@ def test_a_missing_model_is_answered_with_what_to_do(tmp_path: Path) -> None:
     (tmp_path / "checkpoints" / "old.safetensors").write_bytes(b"")
     store = ModelStore((tmp_path,))
     assert "did you mean 'dreamy'?" in refusal(store, "dremy.safetensors")
-    assert "onnxflow export" in refusal(store, "old.safetensors")
+    assert "it has 0 bytes" in refusal(store, "old.safetensors")
     assert str(tmp_path / "checkpoints") in refusal(store, "nothing like it")
 
 
@@ -123,7 +125,7 @@ def test_an_unknown_variant_is_answered_with_those_there_are(tmp_path: Path) -> 
     assert "did you mean 'mine@int8'" in refusal(store, "mien@int8")
     assert len(refusal(store, "mine@" + "q" * 5000)) < 500
     (tmp_path / "checkpoints" / "raw.safetensors").write_bytes(b"")
-    assert "raw.safetensors is a checkpoint file" in refusal(store, "raw.safetensors@int8")
+    assert "'raw.safetensors' is a checkpoint file, which runs in fp32" in refusal(store, "raw.safetensors@int8")
     (tmp_path / "checkpoints" / "mine" / "onnxflow.json").write_text("{")
     assert "the variants of 'mine' are not known: the manifest is not JSON" in refusal(store, "mine@int8")
 
@@ -185,15 +187,68 @@ def test_the_first_root_wins(tmp_path: Path) -> None:
     assert store.checkpoint("same").root.is_relative_to(tmp_path / "one")
 
 
-def test_a_checkpoint_file_is_answered_with_how_to_export_it(tmp_path: Path) -> None:
-    (tmp_path / "checkpoints").mkdir()
-    store = ModelStore((tmp_path,))
-    for name in ("mine.safetensors", "old.ckpt"):
-        (tmp_path / "checkpoints" / name).write_bytes(b"")
+@pytest.mark.parametrize("suffix", sorted({*CHECKPOINT_SUFFIXES} - {*SAFE_SUFFIXES}))
+def test_a_pickle_is_refused_with_the_reason_and_the_way_out(tmp_path: Path, suffix: str) -> None:
     folder = tmp_path / "checkpoints"
-    assert f"`onnxflow export {folder / 'mine.safetensors'} -o {folder / 'mine'}`" in refusal(store, "mine.safetensors")
-    assert "convert it to .safetensors first" in refusal(store, "old.ckpt")
-    assert f"`onnxflow export FILE.safetensors -o {folder / 'old'}`" in refusal(store, "old.ckpt")
+    folder.mkdir()
+    (folder / f"old{suffix}").write_bytes(b"")
+    store = ModelStore((tmp_path,))
+    told = refusal(store, f"old{suffix}")
+    assert f"old{suffix} is a pickle" in told and "can run code" in told and ".safetensors" in told
+    write(folder / "old")  # exported since
+    assert store.resolve(f"old{suffix}") == "old"
+
+
+NAMES = [
+    "SD1.5\\Foo.safetensors",
+    "sd1.5/foo.ckpt",
+    "SD1.5/foo",
+    "foo.safetensors",
+    "FOO.ckpt",
+    "elsewhere/foo.safetensors",
+]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_an_old_workflow_s_name_finds_the_only_file_that_it_may_mean(tmp_path: Path, name: str) -> None:
+    file = tmp_path / "checkpoints" / "sd1.5" / "Foo.safetensors"
+    file.parent.mkdir(parents=True)
+    file.write_bytes(b"")
+    store = ModelStore((tmp_path,))
+    assert store.resolve(name) == "sd1.5/Foo.safetensors"
+    assert store.names("checkpoints") == ["sd1.5/Foo.safetensors"]
+    (file.parent.parent / "other").mkdir()
+    (file.parent.parent / "other" / "foo.safetensors").write_bytes(b"")
+    if name.lower().startswith("sd1.5"):
+        assert store.resolve(name) == "sd1.5/Foo.safetensors"
+    else:
+        assert store.resolve(name) is None
+        assert "it may be any of other/foo.safetensors, sd1.5/Foo.safetensors" in refusal(store, name)
+
+
+def test_a_stem_without_a_folder_is_no_file_s_name(tmp_path: Path) -> None:
+    write(tmp_path / "checkpoints" / "sub" / "mine")
+    assert ModelStore((tmp_path,)).resolve("mine") is None
+
+
+def test_a_renamed_model_is_another(tmp_path: Path) -> None:
+    write(tmp_path / "checkpoints" / "mine", "int8")
+    store = ModelStore((tmp_path,), renamed=renamed({"SD\\v1-5.ckpt": "mine@int8", "onnxflow-tiny": "mine"}))
+    assert store.resolve("sd/V1-5.ckpt") == "mine@int8"
+    assert store.resolve("onnxflow-tiny") == "mine"
+    assert store.resolve("v1-5.ckpt") is None
+
+
+def test_extra_folders_are_searched_before_the_roots_and_after(tmp_path: Path) -> None:
+    for place in ("first", "last"):
+        write(tmp_path / place / "mine")
+        write(tmp_path / place / place)
+    write(tmp_path / "root" / "checkpoints" / "mine")
+    before, after = (ExtraPaths(**{at: {"checkpoints": (tmp_path / at,)}}) for at in ("first", "last"))
+    roots = (tmp_path / "root",)
+    assert ModelStore(roots, before).checkpoint("mine").root == tmp_path / "first" / "mine"
+    assert ModelStore(roots, after).checkpoint("mine").root == tmp_path / "root" / "checkpoints" / "mine"
+    assert ModelStore(roots, after).resolve("last") == "last"
 
 
 def test_hidden_folders_hold_no_models(tmp_path: Path) -> None:

@@ -45,7 +45,7 @@ def differences(spec: NodeSpec, disk: Disk) -> list[str]:
             theirs, mine = _hidden(wanted[name]) if section == "hidden" else _input(wanted[name]), have[name]
             if section != "hidden" and callable(spec.by_name[name].choices):
                 # What lies on the disk: nothing where the facts were taken, here perhaps an embedded model.
-                mine = [[], mine[1]]
+                mine = [[name for name in mine[0] if name in theirs[0]], mine[1]]
             elif theirs[0] == []:
                 found.append(f"{spec.name}.{name}: ComfyUI lists files here")
             if _text(mine) != _text(theirs):
