@@ -54,17 +54,17 @@ def run(
     every seed. ``extra_model_paths`` are files as ComfyUI's extra_model_paths.yaml; ``map_model`` has for the name of a
     model in the workflow that of one that is here. Pictures are written below ``output_dir`` (default output/) and are
     in ``report.images`` as uint8 arrays [height, width, channels]; the files carry the workflow unless ``metadata`` is
-    off. ``place`` says what runs where, as in "unet=cuda:0,vae=cpu" or {"unet": "cuda:0"} (components or node ids); a device that does not do it raises
-    ProviderError, unless ``fallback`` is "allow". ``on_nan`` "upcast" repeats in fp32 what gave NaN. ``loading`` says
-    how the CPU loads a .safetensors checkpoint's networks: "low-memory", "default", "fast", or "auto", which looks at
-    the free memory and the steps. ``seed_rule``
-    "same" draws the noise of a sampler's steps from the seed itself, as ComfyUI did until 2025, and not from the next
-    one. ``dump`` names nodes, as ``overrides`` does, or "*" for all that run: their results are written below
-    ``dump_dir`` (default dump/ in the output folder) as pictures, plots and numbers, each as soon as it is there, and
-    listed in ``report.dumped``; OutputError at the end, with the pictures saved, when that failed. ``listener`` is
-    called with every ``engine.events.Event``; one whose ``preview`` is not None draws a sampler's step when that is
-    called: a ``values.Preview`` with the bytes of a JPEG, or None. Raises the errors of
-    ``onnxflow.errors``; Ctrl-C raises Cancelled.
+    off. ``place`` says what runs where, as in "unet=cuda:0,vae=cpu" or {"unet": "cuda:0"} (components or node ids); a
+    device that does not do it raises ProviderError, unless ``fallback`` is "allow". ``on_nan`` "upcast" repeats in fp32
+    what gave NaN. ``loading`` says how the CPU loads a .safetensors checkpoint's networks: "low-memory", "default",
+    "fast", or "auto", which looks at the free memory and the steps. ``seed_rule`` "same" draws the noise of a sampler's
+    steps from the seed itself, as ComfyUI did until 2025, and not from the next one. ``dump`` names nodes, as
+    ``overrides`` does, or "*" for all that run: their results are written below ``dump_dir`` (default dump/ in the
+    output folder) as pictures, plots and numbers, each as soon as it is there, and listed in ``report.dumped``;
+    OutputError at the end, with the pictures saved, when that failed. ``listener`` is called with every
+    ``engine.events.Event``; one whose ``preview`` is not None draws a sampler's step when that is called: a
+    ``values.Preview`` with the bytes of a JPEG, or None. Raises the errors of ``onnxflow.errors``; Ctrl-C raises
+    Cancelled.
     """
     choices = (
         ("fallback", fallback, FALLBACKS),

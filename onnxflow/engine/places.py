@@ -224,8 +224,8 @@ def checked_variants(wishes: Mapping[str, Wish]) -> Mapping[str, Wish]:
 
 
 def _placed(call: Call, *, known: bool) -> Wishes:
-    """What an OnnxPlace node, or a loader with a device of its own, says of the model that comes out of it; nothing when
-    it is ``known`` from a flag, and the node's own device comes from a link. UsageError naming the node."""
+    """What an OnnxPlace node, or a loader with a device of its own, says of the model that it gives; nothing when it is
+    ``known`` from a flag, and the node's own device comes from a link. UsageError naming the node."""
     if call.spec.name not in _SAYING or call.literals.get(DEVICE_INPUT) == USUAL_DEVICE:
         return _NONE
     if isinstance(call.node.inputs.get(DEVICE_INPUT), Link):
