@@ -18,6 +18,7 @@ from onnxflow.export.trace import graph_of
 
 OPSET = 19  # the first in which Cast reads FP8
 IR_VERSION = 9
+WRAPPED = "text_model."  # before the names of a text encoder with a projection: the others have them without
 FREE = "in_channels"  # a denoiser's input is wider where it inpaints: its graph is the same
 
 Shapes = Mapping[str, tuple[int, ...]]
@@ -53,8 +54,12 @@ def write_template(model: ModelProto, path: Path) -> None:
 
 def _traced(component: Component) -> tuple[ModelProto, Shapes]:
     model, own = graph_of(component, OPSET)
+    names = {found: found.removeprefix(WRAPPED) for found in own.values()}
+    for node in model.graph.node:
+        for index, name in enumerate(node.input):
+            node.input[index] = names.get(name, name)
     parameters = {**dict(component.module.named_parameters()), **dict(component.module.named_buffers())}
-    return model, {own[name]: tuple(parameters[name].shape) for name in own}
+    return model, {names[own[name]]: tuple(parameters[name].shape) for name in own}
 
 
 def _by_rows(model: ModelProto, shapes: Shapes) -> None:

@@ -18,6 +18,7 @@ from torch import nn
 from onnxflow.cancel import CancelToken
 from onnxflow.export.components import Component
 from onnxflow.export.one_graph import OneGraph
+from onnxflow.export.template import WRAPPED
 from onnxflow.export.templates import REAL, Shapes, components_of
 from onnxflow.models.graph_file import GraphFile
 from onnxflow.models.layout.place import Place
@@ -68,7 +69,7 @@ def _fill(module: nn.Module, path: Path) -> None:
     """Give the network random weights that half precision holds, and write them as they are named in the graph."""
     generator = torch.Generator().manual_seed(1)
     named = [(name, value) for name, value in module.named_parameters() if "token_embedding" not in name]
-    shapes = {name.removeprefix("network."): tuple(value.shape) for name, value in named}
+    shapes = {name.removeprefix("network.").removeprefix(WRAPPED): tuple(value.shape) for name, value in named}
     with open(path, "wb") as file:
         file.write(encode_header({name: ("F16", shape) for name, shape in shapes.items()}))
         for name, value in named:

@@ -40,11 +40,11 @@ def open_diffusers(folder: Path, templates: Path | None = None) -> Checkpoint:
     texts: dict[str, TextConstants] = {}
     for part in index.text_parts:
         weights[part] = network_weights(folder / part)
-        text = replace(text_encoder(weights[part]), component=part)
+        text = replace(text_encoder(weights[part], text_configs[part].activation == "gelu"), component=part)
         networks[part] = text_network(text, weights[part], found)
         texts[part] = text_constants(text, family, folder / part)
     weights["unet"] = network_weights(folder / "unet")
-    networks["unet"] = denoiser(weights["unet"], found)[0]
+    networks["unet"] = denoiser(weights["unet"], found, family)[0]
     halves = network_weights(folder / "vae")
     for name, network in autoencoder(halves, found).items():
         weights[name], networks[name] = halves, network

@@ -39,7 +39,12 @@ def read_extra_paths(files: list[Path], environment: Mapping[str, str]) -> Extra
     last: dict[str, list[Path]] = {}
     for file in files:
         for section in _sections(_lines(file), file):
-            _add(section, first if _is_default(section, file) else last, file, environment)
+            default = _is_default(section, file)
+            for kind, paths in _named(section, file, environment).items():
+                if default:  # as in ComfyUI, where each goes before all others
+                    first[kind] = [*reversed(paths), *first.get(kind, [])]
+                else:
+                    last[kind] = [*last.get(kind, []), *paths]
     return ExtraPaths(*(MappingProxyType({kind: tuple(paths) for kind, paths in one.items()}) for one in (first, last)))
 
 
@@ -129,7 +134,9 @@ def _is_default(section: _Section, file: Path) -> bool:
     return found
 
 
-def _add(section: _Section, found: dict[str, list[Path]], file: Path, environment: Mapping[str, str]) -> None:
+def _named(section: _Section, file: Path, environment: Mapping[str, str]) -> dict[str, list[Path]]:
+    """The folders that a section names, by kind."""
+    found: dict[str, list[Path]] = {}
     base = file.absolute().parent
     if BASE in section:
         number, values = section[BASE]
@@ -144,7 +151,10 @@ def _add(section: _Section, found: dict[str, list[Path]], file: Path, environmen
             continue  # a kind of model that only others load
         if kind is None:
             raise _wrong(file, number, f"{shown(key)} is no kind of model", did_you_mean(key, KINDS, what="kinds"))
-        found.setdefault(kind, []).extend(base / _expanded(value, environment) for value in values if value)
+        paths = [base / _expanded(value, environment) for value in values if value]
+        if paths:
+            found.setdefault(kind, []).extend(paths)
+    return found
 
 
 def _expanded(text: str, environment: Mapping[str, str]) -> str:

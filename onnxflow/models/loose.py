@@ -49,6 +49,8 @@ _VAE_PREFIXES: Final = ("first_stage_model.", "vae.", "")
 _CLIP_PREFIXES: Final = ("text_model.", "cond_stage_model.transformer.text_model.", "transformer.text_model.", "")
 _OPEN_CLIP_PREFIXES: Final = ("cond_stage_model.model.", "conditioner.embedders.0.model.", "model.", "")
 _OPEN_CLIP_LAYERS: Final = 24  # of 2.x's, which is used without the last
+_CLIP_L_WIDTH: Final = 768
+_CLIP_H_WIDTH: Final = 1024
 _HINT: Final = "known are those of Stable Diffusion 1.x, 2.x and XL (base, refiner)"
 
 
@@ -88,18 +90,19 @@ def open_clip(paths: Sequence[Path], templates: Path | None = None) -> Checkpoin
     return _made(paths[0], networks, family, SamplingConstants("eps"), constants, folder)
 
 
-def denoiser(weights: Weights, folder: Path) -> tuple[Network, str, str, int]:
-    """The denoiser among these tensors, its family, the prefix of its names, and the channels it takes; ModelError."""
+def denoiser(weights: Weights, folder: Path, known: str | None = None) -> tuple[Network, str, str, int]:
+    """The denoiser among these tensors, its family unless that is ``known``, the prefix of its names, and the channels
+    it takes; ModelError."""
     where = str(weights.where)
     whole = everything(where, weights.shapes)
     if is_denoiser(whole):
-        family = _family(whole, "mid_block.attentions.0.transformer_blocks.0.attn2.to_k.weight", where)
+        family = known or _family(whole, "mid_block.attentions.0.transformer_blocks.0.attn2.to_k.weight", where)
         lcm = "lcm-" if "time_embedding.cond_proj.weight" in whole else ""
         network = network_of("unet", f"{family}-{lcm}unet", denoiser_places(whole), weights, folder, None)
         return network, family, "", whole.shapes["conv_in.weight"][1]
     part = _below(whole, _DENOISER_PREFIXES, "input_blocks.0.0.weight", "a denoiser (UNet)")
     shape, places = read_unet(part)
-    family = FAMILY_OF_CONTEXT.get(shape.context, "")
+    family = known or FAMILY_OF_CONTEXT.get(shape.context, "")
     if not family:
         raise _unknown(shape.context, where)
     network = network_of("unet", unet_template(family, shape), places, weights, folder, None)
@@ -115,8 +118,9 @@ def autoencoder(weights: Weights, folder: Path) -> dict[str, Network]:
     return vae_networks(read_vae(part)[1], weights, folder)
 
 
-def text_encoder(weights: Weights) -> TextNetwork:
-    """The text encoder among these tensors; ModelError."""
+def text_encoder(weights: Weights, known: bool | None = None) -> TextNetwork:
+    """The text encoder among these tensors; whether it is of OpenCLIP its width says, unless that is ``known``.
+    ModelError."""
     whole = everything(str(weights.where), weights.shapes)
     for prefix in _OPEN_CLIP_PREFIXES:
         if f"{prefix}transformer.resblocks.0.ln_1.weight" in whole:
@@ -127,13 +131,13 @@ def text_encoder(weights: Weights) -> TextNetwork:
     part = _below(whole, _CLIP_PREFIXES, "encoder.layers.0.layer_norm1.weight", "a text encoder (CLIP)")
     shape, found = read_clip(part)
     places = dict(found)
-    open_clip = shape.hidden != 768
+    open_clip = known if known is not None else shape.hidden != _CLIP_L_WIDTH
     if open_clip and shape.layers == _OPEN_CLIP_LAYERS:
         shape = replace(shape, layers=shape.layers - 1)
         places = {
             name: place for name, place in places.items() if not name.startswith(f"encoder.layers.{shape.layers}.")
         }
-    elif "text_projection.weight" in whole and open_clip and shape.hidden != 1024:
+    elif "text_projection.weight" in whole and open_clip and shape.hidden != _CLIP_H_WIDTH:
         projection = whole.shape("text_projection.weight", 2)
         places["text_projection.weight"] = Place("text_projection.weight", projection)
         shape = replace(shape, projection=projection[0])

@@ -10,7 +10,7 @@ from typing import Final
 
 from onnxflow.errors import ModelError
 from onnxflow.models.element_types import STORED
-from onnxflow.models.layout.place import Place
+from onnxflow.models.layout.place import RELATIVES, Place
 from onnxflow.models.template import Stored, Template, read_template
 from onnxflow.models.tensor_header import ITEM_BYTES
 from onnxflow.models.weights import Weights
@@ -44,8 +44,7 @@ def network_of(
         raise ModelError(
             f"the {component} is not the one that {template} runs: {'; '.join(problems[:_SHOWN])}{more}",
             where=str(weights.where),
-            hint="if it is a pruned or changed relative (TinySD, SSD-1B, Segmind), get its Diffusers folder and export"
-            " that with `onnxflow export FOLDER`, which traces any shape; else the file is damaged",
+            hint=RELATIVES,
         )
     return Network(template, {name: places[name] for name in wanted.weights}, tokens)
 

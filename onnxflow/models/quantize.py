@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from onnxflow.errors import ModelError, shown
 from onnxflow.models.layout.place import Place
 from onnxflow.models.onnx_file import FLOAT, FLOAT16
-from onnxflow.models.template import Template, Weight
+from onnxflow.models.template import Template
 from onnxflow.models.weights import Weights
 
 INT8: Final = 3
@@ -43,11 +43,11 @@ class Rows:
 
 def write_weights(template: Template, places: Mapping[str, Place], weights: Weights, kind: int, write: Write) -> None:
     """Give ``write`` every weight that the template lacks; those that it wants as they are in type ``kind``, FLOAT or
-    FLOAT16. ModelError for NaN and infinity, and for a weight of another shape than the template's."""
-    for name, wanted in template.weights.items():
+    FLOAT16. ModelError for NaN and infinity."""
+    for name in template.weights:
         if name.endswith((BY_ROWS + SCALE, BY_COLUMNS + SCALE)):
             continue  # written with what it scales
-        _write(name, wanted, places, weights, kind, write)
+        _write(name, places, weights, kind, write)
 
 
 def source_name(name: str) -> str:
@@ -58,7 +58,7 @@ def source_name(name: str) -> str:
     return name
 
 
-def _write(name: str, wanted: Weight, places: Mapping[str, Place], weights: Weights, kind: int, write: Write) -> None:
+def _write(name: str, places: Mapping[str, Place], weights: Weights, kind: int, write: Write) -> None:
     place = places[source_name(name)]
     if name.endswith(BY_ROWS):
         values, scales = _by_rows(place, weights)
@@ -72,12 +72,6 @@ def _write(name: str, wanted: Weight, places: Mapping[str, Place], weights: Weig
         half = name.endswith(HALF) or kind == FLOAT16
         whole = _whole(place, weights, np.float16 if half else np.float32)
         write(name, FLOAT16 if whole.dtype == np.float16 else FLOAT, whole)
-    if prod(wanted.shape) != prod(place.shape):
-        raise ModelError(
-            f"{place.key} has the shape {list(place.shape)}, expected one for {list(wanted.shape)}",
-            where=str(weights.where),
-            hint="the file is of another kind of model",
-        )
 
 
 def _whole(place: Place, weights: Weights, dtype: type[np.floating[Any]]) -> NDArray[Any]:

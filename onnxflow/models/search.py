@@ -6,9 +6,12 @@ import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
 from onnxflow.models import file_guard
 from onnxflow.models.listing import CHECKPOINT_SUFFIXES, SAFE_SUFFIXES, What, models_below, what_is, without_suffix
+
+_GENERIC: Final = ("diffusion_pytorch_model", "model", "pytorch_model", "clip", "vae", "unet")
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +55,7 @@ def alike(folders: Sequence[Path], name: str) -> list[Found]:
     for matches in (
         lambda found: found.name.lower() == wanted,
         lambda found: without_suffix(found.name).lower() == stem,
-        lambda found: _is_file_name(name) and _last(without_suffix(found.name).lower()) == _last(stem),
+        lambda found: _says_enough(name) and _last(without_suffix(found.name).lower()) == _last(stem),
     ):
         chosen = [found for found in listed if matches(found)]
         if chosen:
@@ -80,8 +83,10 @@ def pickled(folders: Sequence[Path], name: str) -> Path | None:
     return None
 
 
-def _is_file_name(name: str) -> bool:
-    return without_suffix(name) != name
+def _says_enough(name: str) -> bool:
+    """Whether the last part of a name is a file's, and one that not every model's file has."""
+    stem = without_suffix(name)
+    return stem != name and _last(stem).lower() not in _GENERIC
 
 
 def _last(name: str) -> str:

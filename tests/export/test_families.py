@@ -41,7 +41,7 @@ def exported(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFa
 
 
 def session(bundle: Bundle, component: str) -> InferenceSession:
-    return InferenceSession(str(bundle.graph(component, "fp32")), providers=["CPUExecutionProvider"])
+    return InferenceSession(str(bundle.graph(component, "fp32").path), providers=["CPUExecutionProvider"])
 
 
 def close(given: np.ndarray, wanted: "torch.Tensor") -> None:

@@ -4,8 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Final
 
 from onnxflow.errors import ModelError, did_you_mean
+
+RELATIVES: Final = (
+    "if it is a pruned or changed relative (TinySD, SSD-1B, Segmind), get its Diffusers folder and export that with"
+    " `onnxflow export FOLDER`, which traces any shape; else the file is damaged"
+)
+"""What to do about a network that is not of a family's shape."""
 
 Shape = tuple[int, ...]
 Shapes = Mapping[str, Shape]
@@ -42,7 +49,9 @@ class Part:
         found = self.shapes.get(name)
         if found is None:
             nearest = did_you_mean(name, self.shapes, what="tensors") if self.shapes else "nothing is below this prefix"
-            raise ModelError(f"the checkpoint has no tensor {self.prefix}{name}", where=self.where, hint=nearest)
+            raise ModelError(
+                f"the checkpoint has no tensor {self.prefix}{name}", where=self.where, hint=f"{nearest}; {RELATIVES}"
+            )
         if len(found) != rank or 0 in found:
             raise ModelError(
                 f"the tensor {self.prefix}{name} has the shape {list(found)}, expected {rank} axes",

@@ -38,7 +38,7 @@ NOISE_OF = {"eps": lambda x, guess, t: guess, "v": noise_of}
 
 
 def session(component: str, variant: str = "fp32") -> onnxruntime.InferenceSession:
-    return onnxruntime.InferenceSession(str(BUNDLE.graph(component, variant)), providers=["CPUExecutionProvider"])
+    return onnxruntime.InferenceSession(str(BUNDLE.graph(component, variant).path), providers=["CPUExecutionProvider"])
 
 
 def test_it_is_whole_and_small() -> None:

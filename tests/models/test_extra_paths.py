@@ -1,0 +1,106 @@
+"""ComfyUI's extra_model_paths.yaml: what is read of it, and what is refused with its line."""
+
+from __future__ import annotations
+
+import contextlib
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from onnxflow.errors import UsageError
+from onnxflow.models.extra_paths import read_extra_paths
+from onnxflow.models.folders import ExtraPaths, folders_of
+
+EXAMPLE = """\
+# all of it is in use
+
+comfyui:
+    base_path: /data/comfyui/   # a comment
+    is_default: true
+    checkpoints: models/checkpoints/
+    text_encoders: |
+         models/text_encoders/
+         models/clip/  # the older name
+
+    clip: "models/more clip"
+    custom_nodes: custom_nodes/
+    ultralytics_bbox: models/others
+
+a111:
+  base_path: '~/webui'
+  checkpoints: $MODELS/Stable-diffusion
+  vae: ${MODELS}/VAE
+  embeddings: embeddings
+  configs:
+"""
+
+
+def read(folder: Path, text: str) -> ExtraPaths:
+    file = folder / "extra_model_paths.yaml"
+    file.write_text(text, encoding="utf-8")
+    return read_extra_paths([file], {"MODELS": "/big", "HOME": "/home/me"})
+
+
+def test_every_section_s_folders_are_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", "/home/me")
+    found = read(tmp_path, EXAMPLE)
+    base = Path("/data/comfyui/models")
+    assert found.first == {
+        "checkpoints": (base / "checkpoints",),
+        "text_encoders": (base / "more clip", base / "clip", base / "text_encoders"),
+    }
+    assert found.last == {
+        "checkpoints": (Path("/big/Stable-diffusion"),),
+        "vae": (Path("/big/VAE"),),
+        "embeddings": (Path("/home/me/webui/embeddings"),),
+    }
+    checkpoints = folders_of("checkpoints", (Path("/root"),), found)
+    assert checkpoints == (base / "checkpoints", Path("/root/checkpoints"), Path("/big/Stable-diffusion"))
+
+
+def test_paths_are_relative_to_the_file_without_a_base(tmp_path: Path) -> None:
+    assert read(tmp_path, "mine:\n  checkpoints: sd\n").last == {"checkpoints": (tmp_path / "sd",)}
+
+
+@pytest.mark.parametrize(
+    ("text", "line", "words"),
+    [
+        ("a:\n\tcheckpoints: x\n", 2, "tab"),
+        ("a:\n  checkpoints: x\n  checkpoints: y\n", 3, "there twice"),
+        ("a:\n  checkpoints: [x, y]\n", 2, "more YAML"),
+        ("a:\n  checkpoints: |\n    - x\n", 3, "more YAML"),
+        ("a:\n  checkpoints: x\n    vae: y\n", 3, "indented otherwise"),
+        ("checkpoints: x\n", 1, "has a value"),
+        ("a:\n  checkpoints\n", 2, "no KEY: VALUE"),
+        ("a:\n  is_default: maybe\n", 2, "is_default is 'maybe'"),
+        ("a:\n  base_path: |\n    x\n    y\n", 2, "base_path has 2 paths"),
+        ('a:\n  checkpoints: "x\n', 2, "not quoted simply"),
+        ("  checkpoints: x\n", 1, "indented otherwise"),
+        ("a:\n  check points: x\n", 2, "no kind of model"),
+    ],
+)
+def test_anything_else_is_refused_with_its_line(tmp_path: Path, text: str, line: int, words: str) -> None:
+    with pytest.raises(UsageError) as error:
+        read(tmp_path, text)
+    assert f"line {line} of" in error.value.message and words in error.value.message
+    assert error.value.hint
+
+
+def test_what_cannot_be_read_is_refused(tmp_path: Path) -> None:
+    file = tmp_path / "x.yaml"
+    with pytest.raises(UsageError, match="No such file"):
+        read_extra_paths([file], {})
+    file.write_bytes(b"\xff\xfe\x00")
+    with pytest.raises(UsageError, match="not UTF-8"):
+        read_extra_paths([file], {})
+    file.write_bytes(b"#" * 2_000_000)
+    with pytest.raises(UsageError, match="more than"):
+        read_extra_paths([file], {})
+
+
+@given(st.text(alphabet="ab:|\n \t'\"#-$~[]checkpoints_path", max_size=80))
+def test_any_text_is_read_or_refused(tmp_path_factory: pytest.TempPathFactory, text: str) -> None:
+    with contextlib.suppress(UsageError):
+        read(tmp_path_factory.getbasetemp(), text)
