@@ -48,7 +48,9 @@ def leave_in_place(options: Any, loading: Loading) -> None:
     """Tell ONNX Runtime's session options to use the weights where they lie; nothing for FAST.
 
     Constants are not folded, or each widened weight would be a copy; weights are not packed; and convolutions are not
-    rearranged into blocks of channels, which the level of optimisation decides.
+    rearranged into blocks of channels, which the level of optimisation decides. Values do not take over each other's
+    memory: planning that takes half a second, and a buffer is kept until the last value of its size, which of widened
+    weights holds half the network.
     """
     if loading == FAST:
         return
@@ -57,8 +59,8 @@ def leave_in_place(options: Any, loading: Loading) -> None:
     options.graph_optimization_level = onnxruntime().GraphOptimizationLevel.ORT_ENABLE_EXTENDED
     options.add_session_config_entry("session.disable_prepacking", "1")
     options.add_session_config_entry("optimization.disable_specified_optimizers", "ConstantFolding")
+    options.enable_mem_pattern = False
+    options.enable_mem_reuse = False
     if loading == LOW:
         free_at_once()
         options.enable_cpu_mem_arena = False
-        options.enable_mem_pattern = False
-        options.enable_mem_reuse = False  # or a buffer is kept until the last value of its size: half the network

@@ -23,15 +23,16 @@ from onnxflow.providers.assignment import RECORD_OPTION, Assignment, assignment_
 from onnxflow.providers.cache_folder import digest
 from onnxflow.providers.catalog import title_of
 from onnxflow.providers.context import ask_for_context, context_file, drop, keep_context
-from onnxflow.providers.device import Device
-from onnxflow.providers.failure import loading_error
-from onnxflow.providers.loading import FAST, leave_in_place
+from onnxflow.providers.device import CPU, Device
+from onnxflow.providers.failure import is_out_of_memory, loading_error
+from onnxflow.providers.loading import DEFAULT, FAST, leave_in_place
 from onnxflow.providers.openvino import plugin_options
+from onnxflow.providers.optimised import forget, optimised
 from onnxflow.providers.plugin import plugin_device, plugin_of, registered
 from onnxflow.providers.profile import drop_profile
 from onnxflow.providers.provider import FOLDER, Provider
 from onnxflow.providers.runtime import log_severity, onnxruntime
-from onnxflow.providers.saturation import compute_exactly
+from onnxflow.providers.saturation import compute_exactly, saturates
 from onnxflow.providers.target import Target
 
 _BESIDE: Final = "session.model_external_initializers_file_folder_path"
@@ -84,8 +85,10 @@ def _open(
     context: Path | None = None,
     *,
     compiled: bool = False,
+    kept: bool = True,
 ) -> Opened:
-    """``open_session`` of a graph, whose compiled form goes to ``context``, or of a ``compiled`` one."""
+    """``open_session`` of a graph, whose compiled form goes to ``context``, or of a ``compiled`` one; in the optimised
+    form that is ``kept`` on this machine, where one may be."""
     module = onnxruntime()
     device, facts = target.device, target.device.facts
     options = module.SessionOptions()
@@ -103,6 +106,13 @@ def _open(
     if file.data is not None:
         options.add_session_config_entry(_BESIDE, str(file.folder))
     leave_in_place(options, target.loading if file.direct else FAST)
+    known = optimised(file, target.precision, _in_place) if kept and not sizes and _may_be_kept(file, target) else None
+    if known is not None:
+        model = known
+        options.add_session_config_entry(_BESIDE, str(file.folder))
+        options.graph_optimization_level = module.GraphOptimizationLevel.ORT_DISABLE_ALL
+        # As the file has them: by default all weights may be widened before the first of them is used.
+        options.execution_order = module.ExecutionOrder.PRIORITY_BASED
     try:
         if not compiled and (target.split or not facts.has(FUSED)):
             model = without_fused_attention(file)
@@ -127,6 +137,9 @@ def _open(
             drop(part)
         if cancel.cancelled:
             raise Cancelled() from None
+        if known is not None and not is_out_of_memory(error):
+            forget(file, target.precision)
+            return _open(file, name, target, cancel, sizes, context, kept=False)
         raise loading_error(error, name, file.path, device) from error
     built = time.perf_counter()
     assignment = assignment_of(session)
@@ -142,6 +155,21 @@ def _open(
     if part is not None and context is not None:
         keep_context(part, context)
     return Opened(session, assignment, read - started, built - read, profile)
+
+
+def _may_be_kept(file: GraphFile, target: Target) -> bool:
+    """Whether a graph's optimised form holds none of its weights: on the CPU, where they stay in their file as they
+    are."""
+    stays = file.direct and target.loading != FAST and target.device == CPU and not target.split
+    return stays and not (target.precision.startswith("int8") and saturates())
+
+
+def _in_place() -> Any:
+    """The options that a graph is optimised with for weights that stay where they are."""
+    options = onnxruntime().SessionOptions()
+    options.log_severity_level = log_severity()
+    leave_in_place(options, DEFAULT)
+    return options
 
 
 def _providers(options: Any, target: Target) -> dict[str, Any]:

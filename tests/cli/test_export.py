@@ -14,11 +14,11 @@ import pytest
     ("options", "words"),
     [
         (
-            (),
+            ("--engine", "torch"),
             ("--engine torch needs torch, diffusers, transformers, onnx, not installed here", "environment of its own"),
         ),
         (("--engine", "optimum"), ("needs torch, diffusers, transformers, onnx, optimum-onnx, not", "README")),
-        (("--engine", "onnx"), ("unknown engine 'onnx'", "choose torch or optimum")),
+        (("--engine", "onnx"), ("unknown engine 'onnx'", "choose torch or optimum or template")),
     ],
 )
 def test_an_engine_that_is_not_there_says_how_to_get_it(

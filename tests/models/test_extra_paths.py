@@ -40,11 +40,11 @@ a111:
 def read(folder: Path, text: str) -> ExtraPaths:
     file = folder / "extra_model_paths.yaml"
     file.write_text(text, encoding="utf-8")
-    return read_extra_paths([file], {"MODELS": "/big", "HOME": "/home/me"})
+    return read_extra_paths([file], {"MODELS": "/big", "HOME": "/users/me"})
 
 
 def test_every_section_s_folders_are_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("HOME", "/home/me")
+    monkeypatch.setenv("HOME", "/users/me")
     found = read(tmp_path, EXAMPLE)
     base = Path("/data/comfyui/models")
     assert found.first == {
@@ -54,10 +54,10 @@ def test_every_section_s_folders_are_found(tmp_path: Path, monkeypatch: pytest.M
     assert found.last == {
         "checkpoints": (Path("/big/Stable-diffusion"),),
         "vae": (Path("/big/VAE"),),
-        "embeddings": (Path("/home/me/webui/embeddings"),),
+        "embeddings": (Path("/users/me/webui/embeddings"),),
     }
-    checkpoints = folders_of("checkpoints", (Path("/root"),), found)
-    assert checkpoints == (base / "checkpoints", Path("/root/checkpoints"), Path("/big/Stable-diffusion"))
+    checkpoints = folders_of("checkpoints", (Path("/models"),), found)
+    assert checkpoints == (base / "checkpoints", Path("/models/checkpoints"), Path("/big/Stable-diffusion"))
 
 
 def test_paths_are_relative_to_the_file_without_a_base(tmp_path: Path) -> None:
