@@ -80,6 +80,7 @@ bench-quality: .venv-test/linked ## what the embedded model draws right, in ever
 
 bench-models: .venv-export/linked ## a denoiser of SD1.5's size in every precision beside PyTorch (an hour, 12 GB)
 	.venv-export/bin/python tests/bench/models.py
+	.venv-export/bin/python tests/bench/checkpoints.py
 
 bench-providers: .venv-openvino/linked ## the CPU and OpenVINO side by side, and what placing costs (BENCH="--model FOLDER")
 	.venv-openvino/bin/python tests/bench/providers.py $(BENCH)

@@ -34,7 +34,8 @@ class JsonEvents:
         time = {name: round(share, 4) for name, share in time_shares(report.ran).items()}
         data = {"files": files, "seconds": round(report.seconds, 4), "nodes": nodes, "sessions": sessions, "time": time}
         dumped = {"dumped": [str(path) for path in report.dumped]} if report.dumped else {}
-        self._write("report", {**data, **dumped, "prompt_id": report.run_id})
+        remarks = {"remarks": list(report.remarks)} if report.remarks else {}
+        self._write("report", {**data, **dumped, **remarks, "prompt_id": report.run_id})
 
     def error(self, error: OnnxflowError) -> None:
         """An error: an invalid workflow as the body ComfyUI's server answers with, others by code and message."""

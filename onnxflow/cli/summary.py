@@ -15,13 +15,16 @@ from onnxflow.providers.session import SessionUse
 
 
 def print_summary(report: RunReport, stream: TextIO) -> None:
-    """How long it took and which part of the model ran where, in which precision."""
+    """How long it took and which part of the model ran where, in which precision; what is to be said of the
+    models."""
     where: dict[str, list[str]] = {}
     for use in report.sessions:
         if use.calls:
             where.setdefault(f"{use.variant} on {use.device}", []).append(use.component)
     parts = "; ".join(f"{', '.join(dict.fromkeys(names))}: {place}" for place, names in where.items())
     print(f"done in {report.seconds:.1f} s" + (f"  ({parts})" if parts else ""), file=stream)
+    for line in report.remarks:
+        print(printable(f"  {line}"), file=stream)
 
 
 def print_dumped(files: Sequence[Path], remarks: Iterable[str], stream: TextIO) -> None:

@@ -137,7 +137,8 @@ class NodeContext:
 @dataclass(slots=True)
 class Outcome:
     """What a run has done so far, filled while it goes on so that an error can say how far it came; ``recalled`` is
-    what sessions did in earlier runs for the results that this one found, ``looked`` the files of a look at results."""
+    what sessions did in earlier runs for the results that this one found, ``looked`` the files of a look at
+    results, ``remarks`` what is to be said of the models, each once."""
 
     saved: list[SavedFile] = field(default_factory=list)
     node_seconds: dict[int, float] = field(default_factory=dict)
@@ -145,6 +146,7 @@ class Outcome:
     executed: list[str] = field(default_factory=list)
     recalled: Uses = ()
     looked: list[Path] = field(default_factory=list)
+    remarks: dict[str, None] = field(default_factory=dict)
 
 
 def execute(plan: Plan, run: Run, outcome: Outcome) -> None:
@@ -191,6 +193,8 @@ def execute(plan: Plan, run: Run, outcome: Outcome) -> None:
             _look(watched, position, result, run, outcome)
         values.store(step, result)
         preflight.check(step, result)
+        if not step.links:
+            outcome.remarks |= dict.fromkeys(_remarks(result))
         if step.call.spec.output_node:
             shown[position] = result
             if run.listeners:
@@ -198,6 +202,12 @@ def execute(plan: Plan, run: Run, outcome: Outcome) -> None:
                 run.emit("executed", data, saved=result.saved)
         if known is None:
             values.finish_reading(step, plan)
+
+
+def _remarks(result: Result) -> list[str]:
+    """What is to be said of the models that a loader gave."""
+    handles = [handle_of(value) for values in result.outputs for value in values]
+    return [line for handle in handles if handle is not None for line in handle.source.remarks]
 
 
 def _look(watched: Watched, position: int, result: Result, run: Run, outcome: Outcome) -> None:

@@ -31,7 +31,7 @@ class NodeReport:
 class RunReport:
     """The outcome of a successful run; files are in the order they were written. ``sessions`` ends with those that did
     their work in earlier runs, for results that this one found: ``recalled``. ``dumped`` are the files that looks at
-    nodes' results came to."""
+    nodes' results came to, ``remarks`` what is to be said of the models, a line each."""
 
     run_id: str
     saved: tuple[SavedFile, ...]
@@ -43,6 +43,7 @@ class RunReport:
     recalled: tuple[SessionUse, ...] = ()
     node_uses: Mapping[int, tuple[SessionUse, ...]] = field(default_factory=dict, repr=False)
     dumped: tuple[Path, ...] = ()
+    remarks: tuple[str, ...] = ()
 
     @property
     def ran(self) -> tuple[SessionUse, ...]:

@@ -123,6 +123,7 @@ def run_workflow(
         plan=plan,
         node_seconds=outcome.node_seconds,
         dumped=tuple(outcome.looked),
+        remarks=tuple(outcome.remarks),
     )
 
 

@@ -59,6 +59,11 @@ class Checkpoint(Source):
     templates: Path = field(default_factory=template_folder, compare=False, repr=False)
     unused: tuple[str, ...] = field(default=(), compare=False, repr=False)
 
+    @property
+    def remarks(self) -> tuple[str, ...]:
+        """What of its file nothing reads."""
+        return tuple(f"{self.root.name}: {line}" for line in self.unused)
+
     def weight_bytes(self, component: str, variant: str) -> int:
         """Bytes of a component's weights as they are stored; ModelError."""
         return stored_bytes(self._network(component, variant), self.weights[component])

@@ -81,6 +81,11 @@ class Source(ABC):
         names = self.variants(component)
         return self.preferred if self.preferred in names else names[0]
 
+    @property
+    def remarks(self) -> tuple[str, ...]:
+        """What its user should know of it, a line each: nothing, as a rule."""
+        return ()
+
     @abstractmethod
     def weight_bytes(self, component: str, variant: str) -> int:
         """Bytes of a variant's graph and weights on the disk; ModelError."""

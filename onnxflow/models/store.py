@@ -170,14 +170,14 @@ class ModelStore:
                 return f"{file} is a pickle; {_PICKLE}"
         several = alike(folders, plain)
         if len(several) > 1:
-            return f"it may be any of {', '.join(found.name for found in several)}: say which with --map-model"
+            return f"it may be any of {', '.join(found.name for found in several)}: name one of them in full"
         known = self._without_variant(base) if at and kind == CHECKPOINTS else None
         if known is not None:
             return _variants_hint(known, variant)
         searched = ", ".join(str(folder) for folder in folders) or "no model folder is set, see --models"
         names = self.checkpoints() if kind == CHECKPOINTS else self.names(kind)
         nearest = did_you_mean(without_suffix(plain), names, what="models") if names else "there are none"
-        return f"{nearest} (searched: {searched}); --map-model {shown(name)}=NAME takes another for it"
+        return f"{nearest} (searched: {searched})"
 
     def embeddings(self) -> tuple[Path, ...]:
         """Where textual-inversion embeddings lie."""

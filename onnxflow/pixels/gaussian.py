@@ -31,7 +31,9 @@ def weighed(pictures: Array, weights: Array) -> Array:
     if radius >= min(height, width):
         raise InputError(
             f"a radius of {radius} is too large for pictures of {width}x{height}: it must be below the shorter side",
-            hint=f"use a radius of {min(height, width) - 1} or less, or larger pictures",
+            hint=f"use a radius of {min(height, width) - 1} or less, or larger pictures"
+            if min(height, width) > 1
+            else "use larger pictures",
         )
     result = np.empty_like(pictures)
     columns = np.pad(np.arange(width), radius, mode="reflect")
