@@ -151,7 +151,7 @@ def _tensor(file: TensorFile, key: str, width: int | None) -> str:
         return fitting[0]
     raise ModelError(
         f"the embedding has no tensor {shown(key)}, and "
-        + (f"{len(fitting)} that could be meant" if fitting else "none of [vectors, width] that could be meant instead")
+        + (f"{len(fitting)} others that could be meant" if fitting else "none that could be meant instead")
         + f": it has {shown({name: list(info.shape) for name, info in file.tensors.items()})}",
         where=str(file.path),
         hint="the file is no textual-inversion embedding, or one for models of another family: use another",
