@@ -51,8 +51,8 @@ test-lowest: .venv-lowest/linked ## the tests of the runtime with the oldest ver
 test-install: .venv-test/ready ## install the built wheels in empty environments and draw with them (Linux on x86-64)
 	scripts/test-install .venv-test
 
-test-arm: .venv-test/linked ## draw the demo picture as a Raspberry Pi would, with real ARM wheels (Debian on x86-64)
-	scripts/test-arm .venv-test
+test-arm: .venv-test/linked .venv-export/linked ## draw the demo picture, and run a checkpoint, as a Raspberry Pi would, with real ARM wheels (Debian on x86-64)
+	scripts/test-arm .venv-test .venv-export
 
 test-haswell: .venv-test/linked ## draw in int8 on an emulated processor without VNNI (Debian on x86-64)
 	scripts/test-haswell .venv-test
