@@ -188,6 +188,10 @@ class Placer:
         self._free = free
         self.fallback = fallback
 
+    def free_memory(self) -> int | None:
+        """Bytes of the machine's memory that are free; None where that is not to be found out."""
+        return self._free()
+
     def check(self, wish: Wish) -> None:
         """ProviderError when the device of a wish does not work here, and nothing else may run in its place."""
         if wish.device is None or wish.device == CPU or self.fallback:

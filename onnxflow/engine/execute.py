@@ -70,7 +70,7 @@ class Run:
 class NodeContext:
     """The engine as one node sees it (nodes.context.Context)."""
 
-    __slots__ = ("_before", "_outcome", "_reached", "_run", "_usual", "node")
+    __slots__ = ("_before", "_on_cpu", "_outcome", "_reached", "_run", "_usual", "node")
 
     def __init__(self, run: Run, node: NodeRef, outcome: Outcome) -> None:
         self._run = run
@@ -78,6 +78,7 @@ class NodeContext:
         self._reached = (0, 0)
         self._before: Uses | None = None  # before its first session
         self._usual: set[str] = set()
+        self._on_cpu = True
         self.node = node
 
     @property
@@ -102,11 +103,18 @@ class NodeContext:
     def session(self, handle: Handle, component: str, calls: int = 1) -> Session:
         wish = self._run.places.of(self.node.id, component)
         placement = self._run.placer.place(wish, handle.source, component, calls)
+        self._on_cpu = placement.device == CPU
         if placement.device == CPU and wish.device in (None, CPU):
             self._usual.add(placement.note)  # it will be placed so the next time
         if self._before is None:
             self._before = self._run.sessions.uses()
         return self._run.sessions.get(handle.source, component, placement, self._when)
+
+    def free_memory(self) -> int | None:
+        return self._run.placer.free_memory() if self._on_cpu else None
+
+    def remark(self, text: str) -> None:
+        self._outcome.remarks[f"{self.node}: {text}"] = None
 
     def uses(self) -> Uses:
         """What sessions have done for this node."""

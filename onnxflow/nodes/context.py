@@ -44,6 +44,15 @@ class Context(Protocol):
         ProviderError."""
         ...
 
+    def free_memory(self) -> int | None:
+        """Bytes that the sessions of this node may still take where they run; None where nobody knows, as on a
+        device."""
+        ...
+
+    def remark(self, text: str) -> None:
+        """Say something of how the node did its work, for the run's report."""
+        ...
+
     def begin(self, total: int) -> None:
         """Say that the first of ``total`` steps begins: nobody is told, but what fails in it names its step."""
         ...

@@ -1,4 +1,4 @@
-"""Between pictures and latents: VAEDecode, VAEEncode, VAEEncodeForInpaint."""
+"""Between pictures and latents: VAEDecode, VAEEncode, the same in tiles, VAEEncodeForInpaint."""
 
 from __future__ import annotations
 
@@ -8,15 +8,21 @@ from typing import Annotated
 import numpy as np
 
 from onnxflow.errors import InputError
-from onnxflow.nodes.component import output_as
+from onnxflow.nodes.autoencoder import check_latent, decode, encode
 from onnxflow.nodes.context import Context
 from onnxflow.nodes.spec import node
 from onnxflow.nodes.widgets import Int
 from onnxflow.pixels.fit import repeated, resized_masks
 from onnxflow.pixels.morphology import dilated
 from onnxflow.pixels.outpaint import GREY
+from onnxflow.pixels.tiles import three_tilings
 from onnxflow.values import Array, Image, Latent, Mask, Vae
 
+DecodedTile = Annotated[int, Int(min=64, max=4096, step=32)]
+EncodedTile = Annotated[int, Int(min=64, max=4096, step=64)]
+Overlap = Annotated[int, Int(min=0, max=4096, step=32)]
+Frames = Annotated[int, Int(min=8, max=4096, step=4)]
+FramesShared = Annotated[int, Int(min=4, max=4096, step=4)]
 Margin = Annotated[int, Int(min=0, max=64, step=1)]
 
 
@@ -24,27 +30,32 @@ Margin = Annotated[int, Int(min=0, max=64, step=1)]
 def vae_decode(ctx: Context, samples: Latent, vae: Vae) -> Image:
     """Pictures [b, 8h, 8w, 3] in 0..1 from latents [b, c, h, w]."""
     latent = samples.samples
-    expected = vae.source.latent.channels
-    if latent.shape[1] != expected:
-        raise InputError(
-            f"the latent has {latent.shape[1]} channels, the VAE of {vae.source.name} takes {expected}",
-            hint="decode it with the VAE of the model that made it",
-        )
-    if not latent.size:
-        raise InputError(f"the latent is empty: its shape is {list(latent.shape)}")
-    if not np.isfinite(latent).all():
-        raise InputError("the latent contains NaN or infinity", hint="look at the node it comes from")
-    factor = vae.source.latent.factor
-    shape = (1, 3, latent.shape[2] * factor, latent.shape[3] * factor)
-    session = ctx.session(vae, "vae_decoder")
+    check_latent(vae, latent)
     pictures = []
     ctx.begin(len(latent))
     for index in range(len(latent)):  # one by one: the decoder is the peak of a run's memory
-        outputs = session.run({"latent": latent[index : index + 1]})
-        decoded = output_as(outputs, "image", "vae_decoder", vae.source, shape)
-        pictures.append(np.clip(decoded * np.float32(0.5) + np.float32(0.5), 0, 1))
+        pictures.append(decode(ctx, vae, latent[index : index + 1]))
         ctx.progress(index + 1, len(latent))
-    return Image(np.concatenate(pictures).transpose(0, 2, 3, 1))
+    return Image(np.concatenate(pictures))
+
+
+@node("VAEDecodeTiled", category="_for_testing", display_name="VAE Decode (Tiled)", runs=("vae_decoder",))
+def vae_decode_tiled(
+    ctx: Context,
+    samples: Latent,
+    vae: Vae,
+    tile_size: DecodedTile = 512,
+    overlap: Overlap = 64,
+    temporal_size: Frames = 64,
+    temporal_overlap: FramesShared = 8,
+) -> Image:
+    """Pictures [b, 8h, 8w, 3] in 0..1 from latents, in tiles of so many pixels, averaged over tall, wide and square
+    ones; the temporal sizes are of videos."""
+    latent, factor = samples.samples, vae.source.latent.factor
+    check_latent(vae, latent)
+    shared = overlap if tile_size >= 4 * overlap else tile_size // 4
+    tilings = three_tilings(tile_size // factor, shared // factor)
+    return Image(np.concatenate([decode(ctx, vae, latent[index : index + 1], tilings) for index in range(len(latent))]))
 
 
 @node("VAEEncode", category="latent", display_name="VAE Encode", runs=("vae_encoder",))
@@ -52,16 +63,30 @@ def vae_encode(ctx: Context, pixels: Image, vae: Vae) -> Latent:
     """Latents [b, c, h/8, w/8] from pictures, which are first cropped around their centre to whole latents."""
     factor = vae.source.latent.factor
     pictures = cropped(pixels.pixels, factor)
-    shape = (1, vae.source.latent.channels, pictures.shape[1] // factor, pictures.shape[2] // factor)
-    session = ctx.session(vae, "vae_encoder")
-    means = []
+    latents = []
     ctx.begin(len(pictures))
     for index in range(len(pictures)):
-        image = pictures[index : index + 1, :, :, :3].transpose(0, 3, 1, 2) * np.float32(2) - np.float32(1)
-        outputs = session.run({"image": np.ascontiguousarray(image)})
-        means.append(output_as(outputs, "mean", "vae_encoder", vae.source, shape))
+        latents.append(encode(ctx, vae, pictures[index : index + 1]))
         ctx.progress(index + 1, len(pictures))
-    return Latent(np.concatenate(means))
+    return Latent(np.concatenate(latents))
+
+
+@node("VAEEncodeTiled", category="_for_testing", display_name="VAE Encode (Tiled)", runs=("vae_encoder",))
+def vae_encode_tiled(
+    ctx: Context,
+    pixels: Image,
+    vae: Vae,
+    tile_size: EncodedTile = 512,
+    overlap: Overlap = 64,
+    temporal_size: Frames = 64,
+    temporal_overlap: FramesShared = 8,
+) -> Latent:
+    """Latents [b, c, h/8, w/8] from pictures, in tiles of so many pixels, averaged over square, wide and tall ones; the
+    temporal sizes are of videos."""
+    pictures = cropped(pixels.pixels, vae.source.latent.factor)
+    tilings = three_tilings(tile_size, overlap)
+    found = [encode(ctx, vae, pictures[index : index + 1], tilings) for index in range(len(pictures))]
+    return Latent(np.concatenate(found))
 
 
 @node(

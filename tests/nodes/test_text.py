@@ -68,6 +68,12 @@ class OneSession:
         self.disk = disk
         self.asked: list[tuple[Handle, str]] = []
 
+    def free_memory(self) -> int | None:
+        return None
+
+    def remark(self, text: str) -> None:
+        raise AssertionError(text)
+
     def session(self, handle: Handle, component: str, calls: int = 1) -> Doubling:
         self.asked.append((handle, component))
         return Doubling()
