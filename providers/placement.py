@@ -212,7 +212,9 @@ class Placer:
         if not parameters:
             return placed
         stored = source.weight_bytes(component, placed.variant)
-        return replace(placed, loading=self._loading or loading_of(parameters, stored, self._free(), calls))
+        int8 = placed.variant.startswith("int8")
+        chosen = self._loading or loading_of(parameters, stored, self._free(), calls, int8=int8)
+        return replace(placed, loading=chosen)
 
     def _place(self, wish: Wish, source: PlacedSource, component: str) -> Placement:
         asked = f"{wish}" + (f" ({wish.origin})" if wish.origin else "")

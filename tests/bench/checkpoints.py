@@ -24,8 +24,9 @@ from typing import Any
 import numpy as np
 
 CACHE = Path(__file__).resolve().parents[2] / ".cache" / "sd15"
-ROWS = ("low-memory", "default", "fast", "int8", "int8-traced", "torch")
-BUNDLES = {"int8": "sd15-int8@int8", "int8-traced": "sd15-traced@int8"}
+ROWS = ("low-memory", "default", "fast", "int8", "int8-in-place", "int8-traced", "torch")
+BUNDLES = {"int8": "sd15-int8@int8", "int8-in-place": "sd15-int8@int8", "int8-traced": "sd15-traced@int8"}
+LOADINGS = {"low-memory": "low-memory", "fast": "fast", "int8": "fast"}  # others are left in place
 REQUIRED_ANONYMOUS = 250.0  # MB between steps, low-memory
 REQUIRED_INT8 = 9.0  # CPU-seconds a pair
 GOAL_START = 2.0
@@ -90,7 +91,7 @@ def prepare(rows: list[str]) -> None:
     from onnxflow.models.checkpoint import open_checkpoint
 
     file = write_checkpoint(CACHE / "checkpoints" / "sd15.safetensors")
-    if "int8" in rows and not (CACHE / "checkpoints" / "sd15-int8").is_dir():
+    if not (CACHE / "checkpoints" / "sd15-int8").is_dir():
         export_with_templates(open_checkpoint(file), CACHE / "checkpoints" / "sd15-int8", precisions=("int8",))
     if "int8-traced" in rows and not (CACHE / "checkpoints" / "sd15-traced").is_dir():
         export_bundle(file, CACHE / "checkpoints" / "sd15-traced", precisions=("int8",))
@@ -152,7 +153,7 @@ def own_call(row: str) -> Any:
     from onnxflow.providers.session import SessionCache
     from onnxflow.text.encode import encode_prompt
 
-    loading: Any = row if row in ("low-memory", "default", "fast") else "default"
+    loading: Any = LOADINGS.get(row, "default")
     source = ModelStore((CACHE,)).checkpoint(BUNDLES.get(row, "sd15.safetensors"))
     placer, lease = Placer(OnlyCpu(), loading=loading), SessionCache().lease(CancelToken())
     text = lease.get(source, "text_encoder", placer.place(ANY, source, "text_encoder"))
