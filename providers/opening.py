@@ -19,6 +19,7 @@ from onnxflow.cancel import CancelToken
 from onnxflow.errors import Cancelled, ModelError, OnnxflowError, ProviderError
 from onnxflow.models.decompose import AttentionError, without_fused_attention
 from onnxflow.models.graph_file import GraphFile
+from onnxflow.models.plain_products import without_fused_products
 from onnxflow.providers.assignment import RECORD_OPTION, Assignment, assignment_of
 from onnxflow.providers.cache_folder import digest
 from onnxflow.providers.catalog import title_of
@@ -40,6 +41,9 @@ _BESIDE: Final = "session.model_external_initializers_file_folder_path"
 
 FUSED: Final = "com.microsoft:MultiHeadAttention"
 """What our graphs have for attention; of the providers only those with kernels of ONNX Runtime's own know it."""
+
+FUSED_PRODUCT: Final = "com.microsoft:FusedMatMul"
+"""What templates have for products with matrices as files store them."""
 
 FALLBACK_HINT: Final = "name another device, or let it run with --fallback allow, which says so"
 
@@ -116,6 +120,9 @@ def _open(
     try:
         if not compiled and (target.split or not facts.has(FUSED)):
             model = without_fused_attention(file)
+            options.add_session_config_entry(_BESIDE, str(file.folder))
+        if file.direct and not compiled and not facts.has(FUSED_PRODUCT):
+            model = without_fused_products(model if isinstance(model, bytes) else file.path.read_bytes())
             options.add_session_config_entry(_BESIDE, str(file.folder))
         read = time.perf_counter()
         with cancel.calling(lambda: options.set_load_cancellation_flag(True)):
