@@ -17,6 +17,7 @@ from onnxflow.providers.session_key import FP32, UPCAST, ModelSource, SessionKey
 from onnxflow.providers.taken import remember_too_large
 
 _DENOISER = "unet"
+_SMALLEST = {"vae_decoder": 32, "vae_encoder": 256}  # sides of the smallest tiles of an autoencoder, in its own inputs
 
 if TYPE_CHECKING:
     from onnxflow.values import Feeds
@@ -86,18 +87,22 @@ class ComponentSession:
     def _computed(self, feeds: Feeds) -> dict[str, NDArray[Any]]:
         """The outputs, the CPU's when the device fails and that is allowed: a device that needs fixed sizes shows at
         the first call only whether it takes the graph. A denoiser that has no memory for several rows is asked for
-        fewer of them by who calls it, before the CPU is."""
+        fewer of them by who calls it, an autoencoder for smaller pictures, before the CPU is."""
         try:
             return self._lease.call(self._opened(), feeds)
         except (ProviderError, MemoryLimitError) as error:
-            if (
-                isinstance(error, MemoryLimitError)
-                and self._component == _DENOISER
-                and len(feeds.get("sample", ())) > 1
-            ):
+            if isinstance(error, MemoryLimitError) and self._can_be_asked_for_less(feeds):
                 raise
             self._fall_back(error)
         return self._lease.call(self._opened(), feeds)
+
+    def _can_be_asked_for_less(self, feeds: Feeds) -> bool:
+        if self._component == _DENOISER:
+            return len(feeds.get("sample", ())) > 1
+        side = _SMALLEST.get(self._component, 0)
+        return bool(side) and any(
+            value.ndim == 4 and value.shape[2] * value.shape[3] > side**2 for value in feeds.values()
+        )
 
     def _opened(self) -> UseKey:
         assert self._named is not None, "a session was used before it was opened"

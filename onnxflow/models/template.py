@@ -80,7 +80,7 @@ def read_template(folder: Path, name: str, precision: str = DEFAULT) -> Template
     return _read(path, status.st_size, status.st_mtime_ns)
 
 
-@lru_cache(maxsize=4)
+@lru_cache(maxsize=16)
 def _read(path: Path, size: int, changed: int) -> Template:
     try:
         with gzip.open(path, "rb") as file:

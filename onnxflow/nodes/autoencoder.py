@@ -1,4 +1,5 @@
-"""An autoencoder's networks, called for one picture: whole where memory suffices, else tile by tile, which is said."""
+"""An autoencoder's networks, called for one picture after the other: whole where memory suffices, else tile by tile,
+which is said."""
 
 from __future__ import annotations
 
@@ -30,8 +31,8 @@ Tilings = tuple[Tiling, ...]
 
 
 def decode(ctx: Context, vae: Vae, latent: Array, tilings: Tilings | None = None) -> Array:
-    """The picture [1, 8h, 8w, 3] in 0..1 of a latent [1, c, h, w]; in these ``tilings``, or as memory allows. The
-    errors of running it."""
+    """Pictures [b, 8h, 8w, 3] in 0..1 of latents [b, c, h, w]; in these ``tilings``, or as memory allows. The errors
+    of running it."""
     factor = vae.source.latent.factor
     session = ctx.session(vae, "vae_decoder")
 
@@ -49,8 +50,8 @@ def decode(ctx: Context, vae: Vae, latent: Array, tilings: Tilings | None = None
 
 
 def encode(ctx: Context, vae: Vae, picture: Array, tilings: Tilings | None = None) -> Array:
-    """The latent [1, c, h/8, w/8] of a picture [1, h, w, 3] in 0..1; in these ``tilings``, or as memory allows. The
-    errors of running it."""
+    """Latents [b, c, h/8, w/8] of pictures [b, h, w, 3] in 0..1; in these ``tilings``, or as memory allows. The errors
+    of running it."""
     factor, channels = vae.source.latent.factor, vae.source.latent.channels
     session = ctx.session(vae, "vae_encoder")
 
@@ -86,56 +87,66 @@ def _computed(
     pixels: tuple[int, int],
     tilings: Tilings | None,
 ) -> Array:
-    if tilings is not None:
-        return _in_tiles(ctx, values, tilings, compute, scale)
-    free = ctx.free_memory()
-    reason = ""
-    if free is None or needed(vae, component, *pixels) <= free:
+    """``compute`` of one after the other: each is the peak of a run's memory. How is decided once, for what a call took
+    may stay with ONNX Runtime for the next one."""
+    sides, reason = _sides(ctx, vae, component, pixels)
+    found: list[Array] = []
+    while len(found) < len(values):
+        one = values[len(found) : len(found) + 1]
+        cuts = tilings or (cut(sides[0]) if sides[0] else None)
         try:
-            return compute(values)
-        except MemoryLimitError as error:
-            failed: MemoryLimitError | None = error
+            found.append(_in_tiles(ctx, one, cuts, compute, scale, len(found), len(values)))
+        except MemoryLimitError:
+            sides = sides[1:]
+            if tilings is not None or not sides:
+                raise
             reason = "the whole picture did not fit into the memory"
-    else:
-        failed = None
-        wanted = needed(vae, component, *pixels)
-        reason = f"the whole picture would take about {_size(wanted)} of memory, {_size(free)} are free"
-    for side in SIDES:
-        too_large = free is not None and side != SIDES[-1] and _tile_bytes(vae, component, side) > free
-        if max(pixels) <= side // 2 or too_large:
-            continue
-        try:
-            found = _in_tiles(ctx, values, cut(side), compute, scale)
-        except MemoryLimitError as error:
-            failed = error
-            continue
-        ctx.remark(f"{component}: in tiles of {side} pixels, averaged over three cuts: {reason}")
-        return found
-    if failed is None:  # smaller than a tile: nothing is to be won by cutting it
-        return compute(values)
-    raise failed
+    if sides[0] and tilings is None:
+        ctx.remark(f"{component}: in tiles of {sides[0]} pixels, averaged over three cuts: {reason}")
+    return np.concatenate(found)
 
 
-def _tile_bytes(vae: Vae, component: str, side: int) -> int:
-    return needed(vae, component, 2 * side, side // 2)
+def _sides(ctx: Context, vae: Vae, component: str, pixels: tuple[int, int]) -> tuple[tuple[int, ...], str]:
+    """The sides of tiles to try in turn, 0 for the whole picture, and why it is not the first."""
+    sides = (0, *(side for side in SIDES if max(pixels) > side // 2))
+    free = ctx.free_memory()
+    if free is None or len(sides) == 1:
+        return sides, ""
+    wanted = needed(vae, component, *pixels)
+    if wanted <= free:
+        return sides, ""
+    fitting = tuple(side for side in sides[1:] if needed(vae, component, 2 * side, side // 2) <= free)
+    reason = f"the whole picture would take about {_size(wanted)} of memory, {_size(free)} are free"
+    return fitting or sides[-1:], reason
 
 
 def _in_tiles(
-    ctx: Context, values: Array, tilings: Tilings, compute: Callable[[Array], Array], scale: Fraction
+    ctx: Context,
+    values: Array,
+    tilings: Tilings | None,
+    compute: Callable[[Array], Array],
+    scale: Fraction,
+    before: int,
+    count: int,
 ) -> Array:
-    """The mean of all cuts, with every tile told as a step."""
-    total = count_tiles(tilings, *values.shape[2:])
-    done = 0
+    """The mean of all cuts, or the whole, of the picture after ``before`` others of ``count``; every tile is a step."""
+    if tilings is None:
+        ctx.begin(count)
+        whole = compute(values)
+        ctx.progress(before + 1, count)
+        return whole
+    tiles = count_tiles(tilings, *values.shape[2:])
+    done = before * tiles
 
     def one(part: Array) -> Array:
         nonlocal done
         ctx.check_cancelled()
         found = compute(part)
         done += 1
-        ctx.progress(done, total)
+        ctx.progress(done, count * tiles)
         return found
 
-    ctx.begin(total)
+    ctx.begin(count * tiles)
     return averaged(values, tilings, one, scale)
 
 

@@ -29,14 +29,8 @@ Margin = Annotated[int, Int(min=0, max=64, step=1)]
 @node("VAEDecode", category="latent", display_name="VAE Decode", runs=("vae_decoder",))
 def vae_decode(ctx: Context, samples: Latent, vae: Vae) -> Image:
     """Pictures [b, 8h, 8w, 3] in 0..1 from latents [b, c, h, w]."""
-    latent = samples.samples
-    check_latent(vae, latent)
-    pictures = []
-    ctx.begin(len(latent))
-    for index in range(len(latent)):  # one by one: the decoder is the peak of a run's memory
-        pictures.append(decode(ctx, vae, latent[index : index + 1]))
-        ctx.progress(index + 1, len(latent))
-    return Image(np.concatenate(pictures))
+    check_latent(vae, samples.samples)
+    return Image(decode(ctx, vae, samples.samples))
 
 
 @node("VAEDecodeTiled", category="_for_testing", display_name="VAE Decode (Tiled)", runs=("vae_decoder",))
@@ -55,20 +49,13 @@ def vae_decode_tiled(
     check_latent(vae, latent)
     shared = overlap if tile_size >= 4 * overlap else tile_size // 4
     tilings = three_tilings(tile_size // factor, shared // factor)
-    return Image(np.concatenate([decode(ctx, vae, latent[index : index + 1], tilings) for index in range(len(latent))]))
+    return Image(decode(ctx, vae, latent, tilings))
 
 
 @node("VAEEncode", category="latent", display_name="VAE Encode", runs=("vae_encoder",))
 def vae_encode(ctx: Context, pixels: Image, vae: Vae) -> Latent:
     """Latents [b, c, h/8, w/8] from pictures, which are first cropped around their centre to whole latents."""
-    factor = vae.source.latent.factor
-    pictures = cropped(pixels.pixels, factor)
-    latents = []
-    ctx.begin(len(pictures))
-    for index in range(len(pictures)):
-        latents.append(encode(ctx, vae, pictures[index : index + 1]))
-        ctx.progress(index + 1, len(pictures))
-    return Latent(np.concatenate(latents))
+    return Latent(encode(ctx, vae, cropped(pixels.pixels, vae.source.latent.factor)))
 
 
 @node("VAEEncodeTiled", category="_for_testing", display_name="VAE Encode (Tiled)", runs=("vae_encoder",))
@@ -85,8 +72,7 @@ def vae_encode_tiled(
     temporal sizes are of videos."""
     pictures = cropped(pixels.pixels, vae.source.latent.factor)
     tilings = three_tilings(tile_size, overlap)
-    found = [encode(ctx, vae, pictures[index : index + 1], tilings) for index in range(len(pictures))]
-    return Latent(np.concatenate(found))
+    return Latent(encode(ctx, vae, pictures, tilings))
 
 
 @node(

@@ -357,3 +357,14 @@ def test_what_auto_found_too_large_for_a_device_is_remembered() -> None:
     assert was_too_large("a", "unet", "fp32", CUDA)
     assert not was_too_large("a", "unet", "fp32", WEB), "somebody named it: they may try again"
     assert not was_too_large("a", "unet", "fp16", CUDA)
+
+
+def test_an_autoencoder_without_memory_is_asked_for_less_before_the_cpu_is() -> None:
+    """Who calls it cuts the picture; the CPU is for what cannot be cut any further."""
+    loader = Loader(calls={"cuda:0@fp32": [MemoryLimitError("full")]})
+    session = lease(loader).get(Source(), "vae_decoder", on(CUDA, retreat=True))
+    with pytest.raises(MemoryLimitError):
+        session.run({"latent": np.zeros((1, 4, 64, 64), np.float32)})
+    assert loader.loaded == ["cuda:0@fp32"]
+    session.run({"latent": np.zeros((1, 4, 32, 32), np.float32)})
+    assert loader.loaded == ["cuda:0@fp32", "cpu@fp32"]
