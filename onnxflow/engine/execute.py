@@ -7,13 +7,13 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from onnxflow.cancel import CancelToken
 from onnxflow.engine.cache import Result, ResultCache
 from onnxflow.engine.events import Event, Listener, ListenerFailed
 from onnxflow.engine.invoke import invoke
-from onnxflow.engine.places import Places
+from onnxflow.engine.places import Places, run_by
 from onnxflow.engine.plan import NOWHERE, Plan, Step
 from onnxflow.engine.preflight import Preflight
 from onnxflow.engine.record import record
@@ -21,6 +21,7 @@ from onnxflow.engine.uses import Uses, not_among, recalled, since
 from onnxflow.engine.watch import Watch, Watched
 from onnxflow.errors import MemoryLimitError, NodeError, NodeRef, OnnxflowError
 from onnxflow.models.disk import Disk
+from onnxflow.models.source import Source
 from onnxflow.providers.device import CPU
 from onnxflow.providers.machine import OnlyCpu
 from onnxflow.providers.placement import Placer
@@ -67,6 +68,13 @@ class Run:
                 raise ListenerFailed(error) from error
 
 
+NEXT: Final = {"text_encoder": "unet", "text_encoder_2": "unet", "unet": "vae_decoder", "vae_encoder": "unet"}
+"""The component that mostly runs after one."""
+
+ROOM: Final = 1_000_000_000
+"""Bytes that stay free when weights are read ahead."""
+
+
 class NodeContext:
     """The engine as one node sees it (nodes.context.Context)."""
 
@@ -108,7 +116,19 @@ class NodeContext:
             self._usual.add(placement.note)  # it will be placed so the next time
         if self._before is None:
             self._before = self._run.sessions.uses()
-        return self._run.sessions.get(handle.source, component, placement, self._when)
+        session = self._run.sessions.get(handle.source, component, placement, self._when)
+        if placement.device == CPU:
+            self._prepare(handle.source, component)
+        return session
+
+    def _prepare(self, source: Source, component: str) -> None:
+        """While this component runs, have the weights read that will be wanted next, if there is room for them."""
+        following = NEXT.get(component, "")
+        if following not in self._outcome.wanted or following not in source.manifest.components:
+            return
+        free = self._run.placer.free_memory()
+        if free is not None and source.weight_bytes(following, source.variant_of(following)) + ROOM <= free:
+            source.read_ahead(following)
 
     def free_memory(self) -> int | None:
         return self._run.placer.free_memory() if self._on_cpu else None
@@ -146,7 +166,8 @@ class NodeContext:
 class Outcome:
     """What a run has done so far, filled while it goes on so that an error can say how far it came; ``recalled`` is
     what sessions did in earlier runs for the results that this one found, ``looked`` the files of a look at
-    results, ``remarks`` what is to be said of the models, each once."""
+    results, ``remarks`` what is to be said of the models, each once, ``wanted`` the
+    components that the plan runs."""
 
     saved: list[SavedFile] = field(default_factory=list)
     node_seconds: dict[int, float] = field(default_factory=dict)
@@ -155,6 +176,7 @@ class Outcome:
     recalled: Uses = ()
     looked: list[Path] = field(default_factory=list)
     remarks: dict[str, None] = field(default_factory=dict)
+    wanted: frozenset[str] = frozenset()
 
 
 def execute(plan: Plan, run: Run, outcome: Outcome) -> None:
@@ -164,6 +186,8 @@ def execute(plan: Plan, run: Run, outcome: Outcome) -> None:
     What a session gave that fell back to another device is not kept there, nor what was made of it.
     """
     outcome.recalled = recalled(plan, run.cache)
+    calls = [step.call for step in plan.steps if step.needed and not step.cached]
+    outcome.wanted = frozenset(name for call in calls for _, names in run_by(call.spec) for name in names)
     values = _Values(plan, run)
     preflight = Preflight(plan, run.places, run.placer, run.sessions)
     watched = Watched(plan, run.watch, run.cache) if run.watch is not None else None

@@ -15,6 +15,7 @@ from onnxflow.models import file_guard
 from onnxflow.models.foreign import is_foreign, read_foreign
 from onnxflow.models.graph_file import GraphFile
 from onnxflow.models.manifest import FILE_NAME, LARGEST, WIDTHS, Manifest, Variant, parse_manifest
+from onnxflow.models.read_ahead import read_ahead
 from onnxflow.models.source import Source
 
 if TYPE_CHECKING:
@@ -40,6 +41,12 @@ class Bundle(Source):
                 hint=did_you_mean(name, self.manifest.files, what="files"),
             )
         return self.root / name
+
+    def read_ahead(self, component: str) -> None:
+        """Have the weights of a component read from the disk, which will be wanted soon."""
+        found = Path(self._variant(component, self.variant_of(component)).file).with_suffix(".bin").as_posix()
+        if found in self.manifest.files:
+            read_ahead(self.root / found, [(0, self.manifest.files[found].size)])
 
     def weight_bytes(self, component: str, variant: str) -> int:
         """Bytes of a variant's graph and of the file of weights beside it; ModelError."""

@@ -31,6 +31,7 @@ from onnxflow.models.manifest import (
     Variant,
 )
 from onnxflow.models.network import Network, located, network_of, parameters, stored_bytes
+from onnxflow.models.read_ahead import read_ahead
 from onnxflow.models.source import Source
 from onnxflow.models.template import filled, read_template, template_folder
 from onnxflow.models.weights import Rows, Weights, weights_of
@@ -63,6 +64,19 @@ class Checkpoint(Source):
     def remarks(self) -> tuple[str, ...]:
         """What of its file nothing reads."""
         return tuple(f"{self.root.name}: {line}" for line in self.unused)
+
+    def read_ahead(self, component: str) -> None:
+        """Have the weights of a component read from the disk, which will be wanted soon."""
+        if component not in self.networks:
+            return
+        weights = self.weights[component]
+        for file in weights.files:
+            ranges = (
+                (file.tensors[place.key].offset, file.tensors[place.key].length)
+                for place in self.networks[component].places.values()
+                if place.key in file.tensors
+            )
+            read_ahead(file.path, ranges)
 
     def weight_bytes(self, component: str, variant: str) -> int:
         """Bytes of a component's weights as they are stored; ModelError."""

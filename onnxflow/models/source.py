@@ -87,6 +87,10 @@ class Source(ABC):
         return ()
 
     @abstractmethod
+    def read_ahead(self, component: str) -> None:
+        """Have the weights of a component read from the disk, which will be wanted soon."""
+
+    @abstractmethod
     def weight_bytes(self, component: str, variant: str) -> int:
         """Bytes of a variant's graph and weights on the disk; ModelError."""
 
