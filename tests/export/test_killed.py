@@ -36,6 +36,8 @@ def start(model: Path, bundle: Path, *options: str, before: tuple[str, ...] = ("
     return subprocess.Popen(
         [sys.executable, "-P", *before, "export", str(model), "-o", str(bundle), *OPTIONS, *options],
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        # A shell that has started the tests in the background has it ignored.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
     )  # fmt: skip
 
 

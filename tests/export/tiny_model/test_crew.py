@@ -111,7 +111,12 @@ def crew(miniature: str, tmp_path: Path) -> Iterator[tuple[subprocess.Popen[str]
     )
     recipe = recipe.replace("[[32, 2, 2], [64, 2, 1]]", "[[32, 2, 1000000]]")
     with subprocess.Popen(
-        command(tmp_path, recipe, "autoencoder"), cwd=tmp_path, stderr=subprocess.PIPE, text=True
+        command(tmp_path, recipe, "autoencoder"),
+        cwd=tmp_path,
+        stderr=subprocess.PIPE,
+        text=True,
+        # A shell that has started the tests in the background has it ignored.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
     ) as leader:
         until(lambda: leader.poll() is not None or (tmp_path / "run" / "autoencoder.pt").exists())
         children = Path(f"/proc/{leader.pid}/task/{leader.pid}/children").read_text().split()
