@@ -131,7 +131,8 @@ def _in_tiles(
 ) -> Array:
     """The mean of all cuts, or the whole, of the picture after ``before`` others of ``count``; every tile is a step."""
     if tilings is None:
-        ctx.begin(count)
+        if not before:
+            ctx.begin(count)
         whole = compute(values)
         ctx.progress(before + 1, count)
         return whole
@@ -146,7 +147,8 @@ def _in_tiles(
         ctx.progress(done, count * tiles)
         return found
 
-    ctx.begin(count * tiles)
+    if not before:
+        ctx.begin(count * tiles)
     return averaged(values, tilings, one, scale)
 
 
