@@ -8,6 +8,7 @@ from typing import Final
 
 import numpy as np
 
+from onnxflow.errors import ModelError
 from onnxflow.models.manifest import SamplingConstants
 from onnxflow.models.tensors import TensorFile
 
@@ -21,29 +22,40 @@ V_MARK: Final = "v_pred"
 ZERO_SNR_MARK: Final = "ztsnr"
 """Tensors that some checkpoints carry to say what they are."""
 
+# The same weight in the original layout, below a prefix, and in Diffusers'.
 _WITNESS: Final = "output_blocks.11.1.transformer_blocks.0.norm1.bias"
+_WITNESS_OF_DIFFUSERS: Final = "up_blocks.3.attentions.2.transformer_blocks.0.norm1.bias"
 _SPREAD: Final = 0.09
+_EDM_MARKS: Final = ("edm_mean", "edm_std", "edm_vpred.sigma_max", "edm_vpred.sigma_min")
 
 
 def sampling_of(file: TensorFile, family: str, in_channels: int, prefix: str) -> SamplingConstants:
-    """What the denoiser whose tensors are below ``prefix`` predicts, and whether its schedule ends in pure noise.
+    """What the denoiser whose tensors are below ``prefix`` predicts, and whether its schedule ends in pure noise, which
+    only v models' do.
 
-    The metadata say it, or a marker that some v models carry, or the spread of a weight of Stable Diffusion 2.x
+    A marker that some v models carry says it, or the metadata, or the spread of a weight of Stable Diffusion 2.x
     (ComfyUI's rule), which in the v models is larger. Whoever knows better says it with ModelSamplingDiscrete.
+    ModelError for EDM's noise levels (CosXL, Playground 2.5), with which any other sampling would draw noise.
     """
-    return SamplingConstants(
-        prediction=_prediction(file, family, in_channels, prefix + _WITNESS),
-        zero_snr=ZERO_SNR_MARK in file.tensors,
-    )
+    edm = next((mark for mark in _EDM_MARKS if mark in file.tensors), None)
+    if edm is not None:
+        raise ModelError(
+            f"the model samples by EDM's noise levels, as its tensor {edm} says, which this version does not",
+            where=str(file.path),
+            hint="use a model that predicts eps or v: Stable Diffusion 1.x, 2.x or XL",
+        )
+    prediction = _prediction(file, family, in_channels, prefix)
+    return SamplingConstants(prediction, zero_snr=prediction == "v" and ZERO_SNR_MARK in file.tensors)
 
 
-def _prediction(file: TensorFile, family: str, in_channels: int, witness: str) -> str:
+def _prediction(file: TensorFile, family: str, in_channels: int, prefix: str) -> str:
+    if V_MARK in file.tensors:
+        return "v"
     stated = file.metadata.get("modelspec.prediction_type", "")
     if stated:
         return "v" if stated.startswith("v") else "eps"
-    if V_MARK in file.tensors:
-        return "v"
-    if family == "sd2" and in_channels == 4 and witness in file.tensors:
+    witness = next((name for name in (prefix + _WITNESS, _WITNESS_OF_DIFFUSERS) if name in file.tensors), None)
+    if family == "sd2" and in_channels == 4 and witness is not None:
         spread = float(np.asarray(file.read(witness), np.float32).std())
         return "v" if spread > _SPREAD else "eps"
     return "eps"
