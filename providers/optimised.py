@@ -22,6 +22,7 @@ from onnxflow.providers.cache_folder import cache_folder, digest
 from onnxflow.providers.runtime import onnxruntime
 
 FOLDER: Final = "graphs"
+_FORM: Final = "1"  # raised when leave_in_place asks something else of ONNX Runtime
 _DIGEST: Final = 64  # characters of a SHA-256
 
 
@@ -53,7 +54,7 @@ def forget(file: GraphFile, precision: str) -> None:
 
 def _path(parts: Weightless, precision: str) -> Path:
     content = hashlib.sha256(parts.model).hexdigest()
-    key = digest(content, precision, _processor(), onnxruntime().__version__)
+    key = digest(_FORM, content, precision, _processor(), onnxruntime().__version__)
     return cache_folder() / FOLDER / f"{key}.onnx"
 
 

@@ -8,6 +8,7 @@ wrongly would be searched in vain.
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,6 +23,7 @@ LARGEST: Final = 1024 * 1024
 
 BASE, DEFAULT = "base_path", "is_default"
 _OTHERS: Final = ("custom_nodes", "download_model_base")  # of ComfyUI, and no models
+_VARIABLE: Final = re.compile(r"\$([A-Za-z_]\w*|\{[^{}]*\})")
 _BLOCKS: Final = ("|", "|-", "|+")
 _TRUE: Final = {"true": True, "yes": True, "on": True, "false": False, "no": False, "off": False}
 
@@ -159,13 +161,8 @@ def _named(section: _Section, file: Path, environment: Mapping[str, str]) -> dic
 
 def _expanded(text: str, environment: Mapping[str, str]) -> str:
     """A path with ~ and $NAME or ${NAME} in it; a name that is not set stays as it is."""
-    for name, value in environment.items():
-        if "$" not in text:
-            break
-        text = text.replace("${" + name + "}", value)
-        if text == f"${name}" or text.startswith((f"${name}/", f"${name}\\")):
-            text = value + text[len(name) + 1 :]
-    return os.path.expanduser(text)
+    found = _VARIABLE.sub(lambda match: environment.get(match[1].strip("{}"), match[0]), text)
+    return os.path.expanduser(found)
 
 
 def _wrong(file: Path, number: int, what: str, hint: str) -> UsageError:

@@ -32,6 +32,7 @@ a111:
   base_path: '~/webui'
   checkpoints: $MODELS/Stable-diffusion
   vae: ${MODELS}/VAE
+  loras: /mnt$MODELS/$UNKNOWN/loras
   embeddings: embeddings
   configs:
 """
@@ -54,6 +55,7 @@ def test_every_section_s_folders_are_found(tmp_path: Path, monkeypatch: pytest.M
     assert found.last == {
         "checkpoints": (Path("/big/Stable-diffusion"),),
         "vae": (Path("/big/VAE"),),
+        "loras": (Path("/mnt/big/$UNKNOWN/loras"),),
         "embeddings": (Path("/users/me/webui/embeddings"),),
     }
     checkpoints = folders_of("checkpoints", (Path("/models"),), found)
