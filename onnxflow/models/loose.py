@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from os.path import commonprefix
 from pathlib import Path
 from typing import Final
 
@@ -182,7 +183,6 @@ def _made(
 ) -> Checkpoint:
     """A model of some networks only."""
     networks = {name: network for name, (network, _) in found.items()}
-    used = {p.key for network in networks.values() for p in (*network.places.values(), network.tokens) if p is not None}
     manifest = Manifest(
         name=path.stem,
         family=family,
@@ -196,5 +196,16 @@ def _made(
         files={},
     )
     owners = {name: weights for name, (_, weights) in found.items()}
-    names = {name for weights in owners.values() for name in weights.owners}
-    return checkpoint_of(path, owners, networks, manifest, folder, leftovers(sorted(names), used))
+    return checkpoint_of(path, owners, networks, manifest, folder, _unused(networks, owners))
+
+
+def _unused(networks: Mapping[str, Network], owners: Mapping[str, Weights]) -> tuple[str, ...]:
+    """What nothing reads of the tensors beside those that are read: the other networks of a whole checkpoint are not
+    meant."""
+    found: list[str] = []
+    for weights in dict.fromkeys(owners.values()):
+        own = [network for name, network in networks.items() if owners[name] is weights]
+        used = {p.key for network in own for p in (*network.places.values(), network.tokens) if p is not None}
+        prefix = commonprefix(sorted(used))  # noqa: RUF071 - of names, not of paths
+        found += leftovers(sorted(name for name in weights.owners if name.startswith(prefix)), used)
+    return tuple(dict.fromkeys(found))

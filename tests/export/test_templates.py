@@ -297,6 +297,7 @@ def test_loose_networks_in_either_layout_decode_alike(sd1: Case, tmp_path: Path)
     diffusers = sd1.folder / "vae" / "diffusion_pytorch_model.safetensors"
     for path in (tmp_path / "original.safetensors", diffusers, sd1.file):
         source = open_vae(path, sd1.templates)
+        assert source.remarks == (), "a checkpoint's other networks are not meant"
         assert worst(answers(source, "vae_decoder", component.examples), component) <= 1e-4
 
 
