@@ -1,8 +1,8 @@
 """ComfyUI's extra_model_paths.yaml: folders of models that lie elsewhere.
 
 Of YAML it uses little, and little is read here: sections, in each a ``base_path``, maybe ``is_default``, and for every
-kind of model one path or, after ``|``, one a line. Anything else is refused with its line, for a path that is read
-wrongly would be searched in vain.
+kind of model one path or, after ``|``, one a line. A key that is not used here may have any value. Anything else is
+refused with its line, for a path that is read wrongly would be searched in vain.
 """
 
 from __future__ import annotations
@@ -15,16 +15,16 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Final
 
-from onnxflow.errors import UsageError, did_you_mean, shown
+from onnxflow.errors import UsageError, shown
 from onnxflow.models.folders import KINDS, ExtraPaths
 
 LARGEST: Final = 1024 * 1024
 """Bytes of the largest file that is read."""
 
 BASE, DEFAULT = "base_path", "is_default"
-_OTHERS: Final = ("custom_nodes", "download_model_base")  # of ComfyUI, and no models
 _VARIABLE: Final = re.compile(r"\$([A-Za-z_]\w*|\{[^{}]*\})")
 _BLOCKS: Final = ("|", "|-", "|+")
+_NOTHING: Final = ("", "~", "null", "{}")
 _TRUE: Final = {"true": True, "yes": True, "on": True, "false": False, "no": False, "off": False}
 
 
@@ -33,6 +33,18 @@ class _Line:
     number: int
     indent: int
     text: str
+
+
+@dataclass(slots=True)
+class _Value:
+    """What follows a key: in its own line, and in the lines below that are indented further."""
+
+    number: int
+    text: str
+    below: list[_Line]
+
+
+_Section = dict[str, _Value]
 
 
 def read_extra_paths(files: list[Path], environment: Mapping[str, str]) -> ExtraPaths:
@@ -50,9 +62,6 @@ def read_extra_paths(files: list[Path], environment: Mapping[str, str]) -> Extra
     return ExtraPaths(*(MappingProxyType({kind: tuple(paths) for kind, paths in one.items()}) for one in (first, last)))
 
 
-_Section = dict[str, tuple[int, list[str]]]
-
-
 def _lines(file: Path) -> Iterator[_Line]:
     """The lines that say something."""
     try:
@@ -67,6 +76,8 @@ def _lines(file: Path) -> Iterator[_Line]:
     for number, raw in enumerate(text.splitlines(), 1):
         line = raw.rstrip()
         bare = line.lstrip(" ")
+        if line == "...":  # the end of a document
+            return
         if bare and not bare.startswith("#") and bare != "---":
             if bare[0] == "\t":
                 raise _wrong(file, number, "it is indented with a tab", "indent with spaces")
@@ -76,29 +87,25 @@ def _lines(file: Path) -> Iterator[_Line]:
 def _sections(lines: Iterator[_Line], file: Path) -> list[_Section]:
     """The keys of every section, with their lines and values."""
     found: list[_Section] = []
-    inner = block = -1  # how far the section's keys, and a block's lines, are indented
-    values: list[str] | None = None  # of the block that is open
+    inner = -1  # how far the section's keys are indented
+    last: _Value | None = None
     for line in lines:
-        if values is not None and line.indent > inner and (block < 0 or line.indent >= block):
-            block = line.indent if block < 0 else block
-            values.append(_plain(line.text, line, file))
+        if last is not None and line.indent > inner:
+            last.below.append(line)
             continue
-        values, block = None, -1
         key, value = _pair(line, file)
         if line.indent == 0:
-            if value:
+            if value not in _NOTHING:
                 raise _wrong(file, line.number, f"the section {shown(key)} has a value", "put its keys below it")
             found.append({})
-            inner = -1
+            inner, last = -1, None
             continue
         if not found or (inner >= 0 and line.indent != inner):
             raise _wrong(file, line.number, "it is indented otherwise than its neighbours", "line the keys up")
         inner = line.indent
         if key in found[-1]:
             raise _wrong(file, line.number, f"{shown(key)} is there twice", "put its paths below one key, after a |")
-        values = [] if value in _BLOCKS else None
-        given = values if values is not None else [_plain(value, line, file)] if value else []
-        found[-1][key] = (line.number, given)
+        last = found[-1][key] = _Value(line.number, value, [])
     return found
 
 
@@ -115,47 +122,63 @@ def _without_comment(value: str) -> str:
     return value.split(" #")[0].rstrip()
 
 
-def _plain(value: str, line: _Line, file: Path) -> str:
+def _paths(value: _Value, file: Path) -> list[str]:
+    """The texts of a value: that of its line, or those of the lines of its block, as they are."""
+    if value.text in _BLOCKS:
+        return [path for line in value.below for path in _of_block(line, file)]
+    if value.below and value.text not in _NOTHING:
+        line = value.below[0]
+        raise _wrong(file, line.number, "it is indented otherwise than its neighbours", "line the keys up")
+    if len(value.below) > 1:
+        raise _wrong(file, value.below[0].number, "several lines follow a key without a |", "put a | after the key")
+    if value.below:
+        return [_plain(value.below[0].text, value.below[0].number, file)]
+    return [] if value.text in _NOTHING else [_plain(value.text, value.number, file)]
+
+
+def _of_block(line: _Line, file: Path) -> tuple[str, ...]:
+    """A line of a block, as it is; and without what looks like a comment, though YAML knows none there: ComfyUI's own
+    example has one."""
+    if line.text.startswith("- "):
+        raise _wrong(file, line.number, f"{shown(line.text)} is a list inside a block", "leave the dashes away")
+    return tuple(dict.fromkeys((line.text, line.text.split(" #")[0].rstrip())))
+
+
+def _plain(value: str, number: int, file: Path) -> str:
     """A value without its quotes; UsageError for what YAML would read otherwise."""
     if value[:1] in ("'", '"'):
         end = value.find(value[0], 1)
         rest = value[end + 1 :].strip()
         if end < 0 or (rest and not rest.startswith("#")) or "\\" in value[:end] * (value[0] == '"'):
-            raise _wrong(file, line.number, f"{shown(value)} is not quoted simply", "leave the quotes away")
+            raise _wrong(file, number, f"{shown(value)} is not quoted simply", "leave the quotes away")
         return value[1:end]
     if value[:1] in ("[", "{", "&", "*", "!", ">", "|", "%", "@", "`") or value.startswith("- "):
-        raise _wrong(file, line.number, f"{shown(value)} is more YAML than is read here", "write one path a line")
+        raise _wrong(file, number, f"{shown(value)} is more YAML than is read here", "write one path a line, after a |")
     return _without_comment(value)
 
 
 def _is_default(section: _Section, file: Path) -> bool:
-    number, values = section.get(DEFAULT, (0, ["false"]))
+    if DEFAULT not in section:
+        return False
+    values = _paths(section[DEFAULT], file)
     found = _TRUE.get(values[0].lower()) if len(values) == 1 else None
     if found is None:
-        raise _wrong(file, number, f"{DEFAULT} is {shown(' '.join(values))}", "write true or false")
+        raise _wrong(file, section[DEFAULT].number, f"{DEFAULT} is {shown(' '.join(values))}", "write true or false")
     return found
 
 
 def _named(section: _Section, file: Path, environment: Mapping[str, str]) -> dict[str, list[Path]]:
-    """The folders that a section names, by kind."""
+    """The folders that a section names, by kind; what only others load is passed over."""
     found: dict[str, list[Path]] = {}
     base = file.absolute().parent
     if BASE in section:
-        number, values = section[BASE]
+        values = _paths(section[BASE], file)
         if len(values) != 1:
-            raise _wrong(file, number, f"{BASE} has {len(values)} paths", "name one folder")
+            raise _wrong(file, section[BASE].number, f"{BASE} has {len(values)} paths", "name one folder")
         base = base / _expanded(values[0], environment)
-    for key, (number, values) in section.items():
-        if key in (BASE, DEFAULT, *_OTHERS):
-            continue
-        kind = KINDS.get(key)
-        if kind is None and key.isidentifier():
-            continue  # a kind of model that only others load
-        if kind is None:
-            raise _wrong(file, number, f"{shown(key)} is no kind of model", did_you_mean(key, KINDS, what="kinds"))
-        paths = [base / _expanded(value, environment) for value in values if value]
-        if paths:
-            found.setdefault(kind, []).extend(paths)
+    for key, value in section.items():
+        if key in KINDS and (paths := [base / _expanded(path, environment) for path in _paths(value, file)]):
+            found.setdefault(KINDS[key], []).extend(paths)
     return found
 
 

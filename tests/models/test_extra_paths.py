@@ -27,14 +27,22 @@ comfyui:
     clip: "models/more clip"
     custom_nodes: custom_nodes/
     ultralytics_bbox: models/others
+    sams-of-others: [models/sams, {a: b}]
+    more:
+      nested:
+        - x
 
+nothing: ~
 a111:
   base_path: '~/webui'
   checkpoints: $MODELS/Stable-diffusion
   vae: ${MODELS}/VAE
   loras: /mnt$MODELS/$UNKNOWN/loras
-  embeddings: embeddings
+  embeddings:
+      embeddings
   configs:
+...
+rest: of no use
 """
 
 
@@ -50,7 +58,12 @@ def test_every_section_s_folders_are_found(tmp_path: Path, monkeypatch: pytest.M
     base = Path("/data/comfyui/models")
     assert found.first == {
         "checkpoints": (base / "checkpoints",),
-        "text_encoders": (base / "more clip", base / "clip", base / "text_encoders"),
+        "text_encoders": (
+            base / "more clip",
+            base / "clip",
+            base / "clip/  # the older name",  # what YAML says; nobody means it
+            base / "text_encoders",
+        ),
     }
     assert found.last == {
         "checkpoints": (Path("/big/Stable-diffusion"),),
@@ -60,6 +73,11 @@ def test_every_section_s_folders_are_found(tmp_path: Path, monkeypatch: pytest.M
     }
     checkpoints = folders_of("checkpoints", (Path("/models"),), found)
     assert checkpoints == (base / "checkpoints", Path("/models/checkpoints"), Path("/big/Stable-diffusion"))
+
+
+def test_a_block_is_taken_literally(tmp_path: Path) -> None:
+    found = read(tmp_path, "a:\n  base_path: /b\n  vae: |\n    'x'\n    C#/y: z\n").last
+    assert found == {"vae": (Path("/b/'x'"), Path("/b/C#/y: z"))}
 
 
 def test_paths_are_relative_to_the_file_without_a_base(tmp_path: Path) -> None:
@@ -72,7 +90,9 @@ def test_paths_are_relative_to_the_file_without_a_base(tmp_path: Path) -> None:
         ("a:\n\tcheckpoints: x\n", 2, "tab"),
         ("a:\n  checkpoints: x\n  checkpoints: y\n", 3, "there twice"),
         ("a:\n  checkpoints: [x, y]\n", 2, "more YAML"),
-        ("a:\n  checkpoints: |\n    - x\n", 3, "more YAML"),
+        ("a:\n  checkpoints: |\n    - x\n", 3, "list inside"),
+        ("a:\n  checkpoints:\n    - x\n", 3, "more YAML"),
+        ("a:\n  checkpoints:\n    x\n    y\n", 3, "several lines"),
         ("a:\n  checkpoints: x\n    vae: y\n", 3, "indented otherwise"),
         ("checkpoints: x\n", 1, "has a value"),
         ("a:\n  checkpoints\n", 2, "no KEY: VALUE"),
@@ -80,7 +100,7 @@ def test_paths_are_relative_to_the_file_without_a_base(tmp_path: Path) -> None:
         ("a:\n  base_path: |\n    x\n    y\n", 2, "base_path has 2 paths"),
         ('a:\n  checkpoints: "x\n', 2, "not quoted simply"),
         ("  checkpoints: x\n", 1, "indented otherwise"),
-        ("a:\n  check points: x\n", 2, "no kind of model"),
+        ("a: {checkpoints: x}\n", 1, "has a value"),
     ],
 )
 def test_anything_else_is_refused_with_its_line(tmp_path: Path, text: str, line: int, words: str) -> None:
