@@ -115,8 +115,8 @@ def give_back_memory() -> None:
 
 
 def free_at_once() -> None:
-    """From here on let the C library give the system what is freed in pieces of a megabyte and more; nothing where that
-    is not glibc, which else keeps up to 32 MB of each kind for later."""
+    """From here on let the C library give the system what is freed in pieces of a megabyte and more, for as long as the
+    process lives; nothing where that is not glibc, which else keeps up to 32 MB of each kind for later."""
     if not sys.platform.startswith("linux"):
         return
     import ctypes

@@ -11,6 +11,7 @@ import contextlib
 import hashlib
 import os
 import platform
+import time
 from collections.abc import Callable
 from functools import lru_cache
 from pathlib import Path
@@ -24,6 +25,8 @@ from onnxflow.providers.runtime import onnxruntime
 FOLDER: Final = "graphs"
 _FORM: Final = "1"  # raised when leave_in_place asks something else of ONNX Runtime
 _DIGEST: Final = 64  # characters of a SHA-256
+_MOST: Final = 64  # graphs that are kept, of 0.1 to 0.7 MB each
+_LEFT: Final = 3600  # seconds after which an unfinished file is one that was left
 
 
 def optimised(file: GraphFile, precision: str, options: Callable[[], Any]) -> bytes | None:
@@ -75,6 +78,8 @@ def _read(path: Path) -> bytes | None:
     except OSError:
         return None
     model = data[_DIGEST:]
+    with contextlib.suppress(OSError):
+        os.utime(path)  # what is used is kept longest
     return model if hashlib.sha256(model).hexdigest().encode() == data[:_DIGEST] else None
 
 
@@ -88,9 +93,25 @@ def _made(parts: Weightless, path: Path, options: Any) -> bytes | None:
         model = part.read_bytes()
         part.write_bytes(hashlib.sha256(model).hexdigest().encode() + model)
         part.replace(path)
+        _tidy(path.parent)
     except Exception:  # ONNX Runtime's errors share no base class; the graph itself is loaded, which says what is wrong
         return None
     finally:
         with contextlib.suppress(OSError):
             part.unlink(missing_ok=True)
     return model
+
+
+def _tidy(folder: Path) -> None:
+    """Remove the graphs beyond the number that is kept, those unused for longest first, and what was left unfinished."""
+    seen: list[tuple[float, Path]] = []
+    for path in folder.iterdir():
+        with contextlib.suppress(OSError):  # another process tidies up, too
+            changed = path.stat().st_mtime
+            if path.suffix == ".onnx":
+                seen.append((changed, path))
+            elif path.suffix == ".part" and changed < time.time() - _LEFT:
+                path.unlink()
+    for _, path in sorted(seen, reverse=True)[_MOST:]:
+        with contextlib.suppress(OSError):
+            path.unlink()

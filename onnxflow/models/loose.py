@@ -52,6 +52,7 @@ _OPEN_CLIP_PREFIXES: Final = ("cond_stage_model.model.", "conditioner.embedders.
 _OPEN_CLIP_LAYERS: Final = 24  # of 2.x's, which is used without the last
 _CLIP_L_WIDTH: Final = 768
 _CLIP_H_WIDTH: Final = 1024
+_TAESD: Final = ("0.weight", "1.weight", "decoder.layers.0.weight", "taesd_decoder.1.weight")
 _HINT: Final = "known are those of Stable Diffusion 1.x, 2.x and XL (base, refiner)"
 
 
@@ -115,6 +116,12 @@ def autoencoder(weights: Weights, folder: Path) -> dict[str, Network]:
     whole = everything(str(weights.where), weights.shapes)
     if is_vae(whole):
         return vae_networks(vae_places(whole), weights, folder)
+    if any(name in whole for name in _TAESD):
+        raise ModelError(
+            "the file holds a TAESD, which draws previews in the place of a VAE, and this version has none",
+            where=whole.where,
+            hint="choose the VAE of the model's family; VAEDecodeTiled needs less memory than VAEDecode",
+        )
     part = _below(whole, _VAE_PREFIXES, "encoder.conv_in.weight", "an autoencoder (VAE)")
     return vae_networks(read_vae(part)[1], weights, folder)
 

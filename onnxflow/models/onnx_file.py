@@ -49,6 +49,19 @@ class OpenGraph:
     end: int
 
 
+def graph_place(file: BinaryIO, size: int) -> tuple[int, int, int]:
+    """Where the graph's field begins in a model of ``size`` bytes, its message begins, and both end; the file is read
+    from where it stands. ValueError when it does not hold one graph."""
+    graphs, begin = [], 0
+    for number, at, length in fields(file, size):
+        if number == GRAPH and length >= 0:
+            graphs.append((begin, at, at + length))
+        begin = at + max(length, 0)
+    if len(graphs) != 1:
+        raise ValueError(f"it holds {len(graphs)} graphs")
+    return graphs[0]
+
+
 @contextmanager
 def open_graph(source: Path | GraphFile) -> Iterator[OpenGraph]:
     """The file at a path, or what a GraphFile stands for, while its graph is read.
@@ -61,14 +74,7 @@ def open_graph(source: Path | GraphFile) -> Iterator[OpenGraph]:
         with open(path, "rb") if data is None else BytesIO(data) as file:
             size = file.seek(0, 2)
             file.seek(0)
-            graphs, begin = [], 0
-            for number, at, length in fields(file, size):
-                if number == GRAPH and length >= 0:
-                    graphs.append((begin, at, at + length))
-                begin = at + max(length, 0)
-            if len(graphs) != 1:
-                raise ValueError(f"it holds {len(graphs)} graphs")
-            yield OpenGraph(file, size, *graphs[0])
+            yield OpenGraph(file, size, *graph_place(file, size))
     except OSError as error:
         raise ModelError(
             f"cannot read {path.parent.name}/{path.name}: {error.strerror or error}",

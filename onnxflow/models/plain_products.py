@@ -6,7 +6,7 @@ from __future__ import annotations
 from io import BytesIO
 from typing import Final
 
-from onnxflow.models.onnx_file import GRAPH, NODE
+from onnxflow.models.onnx_file import GRAPH, NODE, graph_place
 from onnxflow.models.protobuf import Message, all_bytes, encoded, fields, last_bytes, last_number, message, prefix
 
 _OP, _DOMAIN = b"FusedMatMul", b"com.microsoft"
@@ -16,14 +16,8 @@ _TRANSPOSED: Final = "transB"
 def without_fused_products(model: bytes) -> bytes:
     """An ONNX model with Transpose and MatMul in the place of the products that templates have; else its own bytes.
     Products that do more are left alone. ValueError when it is no model."""
-    file, begin, graphs = BytesIO(model), 0, []
-    for number, at, length in fields(file, len(model)):
-        if number == GRAPH and length >= 0:
-            graphs.append((begin, at, at + length))
-        begin = at + max(length, 0)
-    if len(graphs) != 1:
-        raise ValueError(f"it holds {len(graphs)} graphs")
-    begin, start, end = graphs[0]
+    file = BytesIO(model)
+    begin, start, end = graph_place(file, len(model))
     file.seek(start)
     pieces, kept, before = [], start, start
     for number, at, length in fields(file, end):

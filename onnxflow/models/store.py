@@ -140,22 +140,34 @@ class ModelStore:
         return self._open(self.find(DIFFUSERS, name), None)
 
     def unet(self, name: str) -> Source:
-        """A denoiser in a file of its own; ModelError."""
+        """A denoiser in a file of its own, or that of a whole model in a folder; ModelError."""
         from onnxflow.models.loose import open_unet  # checking a workflow needs no numbers
 
-        return open_unet(self.find(DIFFUSION_MODELS, name).path, self.templates)
+        found = self.find(DIFFUSION_MODELS, name)
+        return open_unet(found.path, self.templates) if found.what == FILE else self._open(found, None)
 
     def vae(self, name: str) -> Source:
-        """An autoencoder in a file of its own; ModelError."""
+        """An autoencoder in a file of its own, or that of a whole model in a folder; ModelError."""
         from onnxflow.models.loose import open_vae
 
-        return open_vae(self.find(VAE, name).path, self.templates)
+        found = self.find(VAE, name)
+        return open_vae(found.path, self.templates) if found.what == FILE else self._open(found, None)
 
     def clip(self, *names: str) -> Source:
-        """Text encoders in files of their own; ModelError."""
+        """Text encoders in files of their own, or those of a whole model in a folder; ModelError."""
         from onnxflow.models.loose import open_clip
 
-        return open_clip([self.find(TEXT_ENCODERS, name).path for name in names], self.templates)
+        found = [self.find(TEXT_ENCODERS, name) for name in names]
+        if len(found) == 1 and found[0].what != FILE:
+            return self._open(found[0], None)
+        for one in found:
+            if one.what != FILE:
+                raise ModelError(
+                    f"{shown(one.name)} is a whole model, and no file of one text encoder",
+                    where=str(one.path),
+                    hint="choose two .safetensors files; CLIPLoader and CheckpointLoaderSimple load a whole model's",
+                )
+        return open_clip([one.path for one in found], self.templates)
 
     def missing_hint(self, name: str, kind: str = CHECKPOINTS) -> str:
         """What to do about the missing model ``name``: the nearest names, or why the file that lies there is none."""

@@ -18,7 +18,7 @@ from types import MappingProxyType
 from typing import Final
 
 from onnxflow.errors import ModelError
-from onnxflow.models.onnx_file import GRAPH, INITIALIZER
+from onnxflow.models.onnx_file import GRAPH, INITIALIZER, graph_place
 from onnxflow.models.protobuf import Message, all_bytes, encoded, fields, last_bytes, last_number, message, prefix
 
 SUFFIX: Final = ".onnx.gz"
@@ -100,14 +100,8 @@ def filled(template: Template, stored: Mapping[str, Stored]) -> bytes:
 
 
 def _parsed(name: str, data: bytes) -> Template:
-    file, begin, graphs = BytesIO(data), 0, []
-    for number, at, length in fields(file, len(data)):
-        if number == GRAPH and length >= 0:
-            graphs.append((begin, at, at + length))
-        begin = at + max(length, 0)
-    if len(graphs) != 1:
-        raise ValueError(f"it holds {len(graphs)} graphs")
-    begin, start, end = graphs[0]
+    file = BytesIO(data)
+    begin, start, end = graph_place(file, len(data))
     pieces, weights, kept = [], dict[str, Weight](), start
     file.seek(start)
     before = start

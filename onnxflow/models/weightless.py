@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Final
 
 from onnxflow.models.graph_file import GraphFile
-from onnxflow.models.onnx_file import GRAPH, INITIALIZER, INPUT, open_graph
+from onnxflow.models.onnx_file import GRAPH, INITIALIZER, INPUT, graph_place, open_graph
 from onnxflow.models.protobuf import all_bytes, encoded, fields, last_bytes, last_number, message, prefix
 
 _LARGEST: Final = 64 * 1024 * 1024  # bytes of a graph whose weights lie elsewhere
@@ -42,27 +42,14 @@ def weightless(source: Path | GraphFile) -> Weightless | None:
 
 def with_weights(model: bytes, weights: Mapping[str, bytes]) -> bytes:
     """A model with its weights in the place of the inputs of their names; ValueError when it lacks one."""
-    file = BytesIO(model)
-    (begin, start, end), *others = _graphs(file, len(model))
+    begin, start, end = graph_place(BytesIO(model), len(model))
     kept, inputs = _split(model, start, end, INPUT)
     names = {last_bytes(message(entry), 1).decode("utf-8"): entry for entry in inputs}
-    if others or not weights.keys() <= names.keys():
+    if not weights.keys() <= names.keys():
         raise ValueError("it is another graph")
     own = b"".join(encoded(INPUT, entry) for name, entry in names.items() if name not in weights)
     tensors = b"".join(encoded(INITIALIZER, tensor) for tensor in weights.values())
     return _joined(model, begin, end, kept + own + tensors)
-
-
-def _graphs(file: BytesIO, size: int) -> list[tuple[int, int, int]]:
-    """Where the graph's field begins, its message begins, and both end."""
-    found, begin = [], 0
-    for number, at, length in fields(file, size):
-        if number == GRAPH and length >= 0:
-            found.append((begin, at, at + length))
-        begin = at + max(length, 0)
-    if not found:
-        raise ValueError("it holds no graph")
-    return found
 
 
 def _split(data: bytes, start: int, end: int, wanted: int) -> tuple[bytes, list[bytes]]:

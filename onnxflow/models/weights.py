@@ -126,5 +126,14 @@ def shards_of(where: Path, paths: list[Path]) -> Weights:
 
 def _opened(path: Path) -> TensorFile:
     file = open_tensors(path)
+    real = str(path.resolve())
+    try:
+        real.encode()
+    except UnicodeEncodeError:
+        raise ModelError(
+            f"the path of the file is not UTF-8, and ONNX Runtime finds no other: {shown(real)}",
+            where=str(path).encode(errors="backslashreplace").decode(),
+            hint="rename the file or its folder",
+        ) from None
     check_not_blank(file)
     return file

@@ -25,6 +25,9 @@ _FP8: Final = (
 PIXELS: Final = "pixel_space"
 """ComfyUI's name for no autoencoder at all."""
 
+APPROXIMATE: Final = ("taesd", "taesdxl", "taesd3", "taef1")
+"""ComfyUI's names for small autoencoders in vae_approx/."""
+
 
 def checkpoint_names(disk: Disk) -> list[str]:
     """The models that hold text encoder, network and VAE, at this moment."""
@@ -80,14 +83,18 @@ def _vae_names(disk: Disk) -> list[str]:
     return [*disk.store.names(VAE), PIXELS]
 
 
+def _explain_vae(disk: Disk, name: str) -> str:
+    if name in APPROXIMATE:
+        return "this version has no TAESD, which decodes fast and coarsely: choose the VAE of the model's family"
+    return disk.store.missing_hint(name, VAE)
+
+
 CheckpointName = Annotated[str, Combo(choices=checkpoint_names, accepts=accepts_name, explain=explain_missing)]
 ConfigName = Annotated[str, Combo(choices=lambda disk: (), accepts=lambda disk, name: True)]
 UnetName = Annotated[str, _of_kind(DIFFUSION_MODELS)]
 ClipName = Annotated[str, _of_kind(TEXT_ENCODERS)]
 FolderName = Annotated[str, _of_kind(DIFFUSERS)]
-VaeName = Annotated[
-    str, replace(_of_kind(VAE), choices=lambda disk: (*disk.store.names(VAE), PIXELS), refuse=_no_pixels)
-]
+VaeName = Annotated[str, replace(_of_kind(VAE), choices=_vae_names, explain=_explain_vae, refuse=_no_pixels)]
 WeightType = Annotated[
     str,
     Combo(

@@ -258,3 +258,14 @@ def test_hidden_folders_hold_no_models(tmp_path: Path) -> None:
     store = ModelStore((tmp_path,))
     assert [entry.name for entry in store.entries()] == [EMBEDDED_NAME, "mine"]
     assert store.resolve(".mine.old") is store.resolve(".mine.part/files") is None
+
+
+def test_a_whole_model_s_folder_serves_where_a_part_of_one_is_asked_for(tmp_path: Path) -> None:
+    for kind in ("vae", "unet", "clip"):
+        write(tmp_path / kind / "mine")
+    store = ModelStore((tmp_path,))
+    for load, kind in ((store.vae, "vae"), (store.unet, "unet"), (store.clip, "clip")):
+        assert load("mine").root == tmp_path / kind / "mine"
+    with pytest.raises(ModelError, match="'mine' is a whole model") as caught:
+        store.clip("mine", "mine")
+    assert caught.value.hint

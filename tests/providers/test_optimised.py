@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+import os
+import time
 from pathlib import Path
 from typing import Any
 
@@ -123,6 +125,21 @@ def test_a_graph_and_its_weights_come_apart_and_together(file: GraphFile) -> Non
     assert again is not None and again.weights == parts.weights
     with pytest.raises(ValueError, match="another graph"):
         with_weights(parts.model, {"other": b""})
-    with pytest.raises(ValueError, match="no graph"):
+    with pytest.raises(ValueError, match="it holds 0 graphs"):
         with_weights(b"", parts.weights)
     assert weightless(GraphFile(file.path, with_weights(parts.model, {}))) is None
+
+
+def test_what_was_not_used_for_longest_goes(file: GraphFile, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(optimised, "_MOST", 2)
+    folder = tmp_path / "cache" / "graphs"
+    folder.mkdir(parents=True)
+    for age, name in ((1, "a.onnx"), (2, "b.onnx"), (7200, ".c.1.part"), (10, ".d.1.part"), (9, "note.txt")):
+        (folder / name).write_bytes(b"")
+        os.utime(folder / name, (time.time() - age,) * 2)
+    run(file, DEFAULT)
+    (own,) = (path.name for path in kept(tmp_path) if len(path.stem) == 24)
+    assert {path.name for path in kept(tmp_path)} == {own, "a.onnx", ".d.1.part", "note.txt"}
+    os.utime(folder / own, (1, 1))
+    run(file, DEFAULT)
+    assert (folder / own).stat().st_mtime > time.time() - 60
