@@ -103,7 +103,7 @@ def _made(parts: Weightless, path: Path, options: Any) -> bytes | None:
 
 
 def _tidy(folder: Path) -> None:
-    """Remove the graphs beyond the number that is kept, those unused for longest first, and what was left unfinished."""
+    """Remove the graphs beyond the number that is kept, the longest unused first, and what was left unfinished."""
     seen: list[tuple[float, Path]] = []
     for path in folder.iterdir():
         with contextlib.suppress(OSError):  # another process tidies up, too
