@@ -39,10 +39,10 @@ test-export: .venv-export/linked ## the tests of the exporters, with PyTorch
 test-optimum: .venv-optimum/linked ## the tests of the other export engine, with Hugging Face Optimum and PyTorch
 	.venv-optimum/bin/pytest tests/export_optimum $(PYTEST_FLAGS)
 
-test-openvino: .venv-openvino/linked ## the tests with ONNX Runtime's OpenVINO build (x86-64: Linux, Windows)
+test-openvino: .venv-openvino/linked .cache/tiny-checkpoint ## the tests with ONNX Runtime's OpenVINO build (x86-64: Linux, Windows)
 	.venv-openvino/bin/pytest tests/openvino $(PYTEST_FLAGS)
 
-test-webgpu: .venv-webgpu/linked ## the tests with the WebGPU plug-in, over a Vulkan driver on the CPU (root, Debian on x86-64)
+test-webgpu: .venv-webgpu/linked .cache/tiny-checkpoint ## the tests with the WebGPU plug-in, over a Vulkan driver on the CPU (root, Debian on x86-64)
 	scripts/test-webgpu .venv-webgpu $(PYTEST_FLAGS)
 
 test-lowest: .venv-lowest/linked ## the tests of the runtime with the oldest versions it admits
@@ -133,8 +133,14 @@ clean: ## remove what make built, environments and caches included
 	scripts/environment .venv-lowest constraints/lowest.txt cpu,test
 	@touch $@
 
+# A checkpoint, and graphs of its shape, for environments that could not make one.
+.cache/tiny-checkpoint: .venv-export/linked
+	@rm -rf $@
+	@mkdir -p $@
+	@.venv-export/bin/python scripts/tiny_checkpoint.py make $@
+
 # Never a file: what the tests see is linked anew every time.
-.PHONY: .venv/linked .venv-test/linked .venv-export/linked .venv-optimum/linked .venv-openvino/linked .venv-webgpu/linked .venv-lowest/linked
+.PHONY: .cache/tiny-checkpoint .venv/linked .venv-test/linked .venv-export/linked .venv-optimum/linked .venv-openvino/linked .venv-webgpu/linked .venv-lowest/linked
 .venv/linked: .venv/ready
 	@scripts/link .venv
 
