@@ -1,6 +1,5 @@
 """A model to an ONNX bundle: the whole bundle appears at once, or nothing does."""
 
-import errno
 import gc
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -10,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import nn
 
-from onnxflow.errors import MemoryLimitError, ModelError, OnnxflowError, OutputError
+from onnxflow.errors import ModelError
 from onnxflow.export.calibration import PROMPTS, check_prompts, read_calibration
 from onnxflow.export.components import Component, components_of, text_model
 from onnxflow.export.denoising import calibrate_denoiser
@@ -18,24 +17,24 @@ from onnxflow.export.dynamic_int8 import write_quantized
 from onnxflow.export.estimate import Estimate, estimate
 from onnxflow.export.half import check_half, in_half, round_to_half
 from onnxflow.export.lock import alone
+from onnxflow.export.making import making, tell_older
 from onnxflow.export.manifest import TOOLS, Exported, token_table, tokenizer_folder, tool_version, write_manifest
 from onnxflow.export.open_source import open_source
 from onnxflow.export.parity import compare, reference_of
 from onnxflow.export.progress import Progress, Say, Show
-from onnxflow.export.replacement import put_in_place, recover
-from onnxflow.export.room import bytes_below, check_room, is_out_of_memory
+from onnxflow.export.replacement import recover
+from onnxflow.export.room import bytes_below, check_room
 from onnxflow.export.source import TEXT_PARTS, UNET, Facts, Source, digest_of, parts
 from onnxflow.export.static_int8 import write_static
 from onnxflow.export.steps import ALLOWED, STATIC, Step, check_options, plan
-from onnxflow.export.target import check_target, describe
+from onnxflow.export.target import check_target
 from onnxflow.export.tokenizer import write_tokenizer
 from onnxflow.export.trace import write_graph
 from onnxflow.export.work_folder import Done, WorkFolder, part_folder
-from onnxflow.models.manifest import FILE_NAME, FORMAT
+from onnxflow.models.manifest import FORMAT
 from onnxflow.models.reference import read_reference, reference_file
 
 CALIBRATION = "calibration.json"
-CHECKPOINTS = "checkpoints"
 CALIBRATED = f"{UNET}, calibration"  # in the journal
 
 
@@ -86,8 +85,7 @@ def _export(
 ) -> list[Exported]:
     recover(bundle)
     told(f"reading {source}")
-    if (bundle / FILE_NAME).is_file():
-        told(f"the bundle that is there, {describe(bundle)}, stays until this one is whole, and is replaced then")
+    tell_older(bundle, told)
     told.begin("reading what it is")
     model = open_source(source)
     facts = model.facts
@@ -102,42 +100,13 @@ def _export(
         "prompts": list(prompts),
         "tools": {tool: tool_version(tool) for tool in TOOLS},
     }  # fmt: skip
-    try:
-        work = WorkFolder(bundle, key, resume=resume, report=told)
-        try:
-            told.start(needs.work, _done_before(needs, steps, work))
-            exported = _write_graphs(model, facts, steps, needs, work, storage, prompts, force, told)
-            told.begin("hashing the bundle")
-            for text in facts.texts:
-                write_tokenizer(work.files / tokenizer_folder(text.component), text.tokenizer)
-            write_manifest(work.manifest, work.files, facts, exported, digest)
-            work.manifest.rename(work.files / FILE_NAME)
-            put_in_place(work.files, bundle)
-        except MemoryLimitError as error:  # what is done is right: it is gone on with when there is more memory
-            error.hint = f"{error.hint}; the same command with --resume goes on with what is done"
-            raise
-        except (OnnxflowError, OSError):
-            work.remove()
-            raise
-        except (MemoryError, RuntimeError) as error:
-            if not is_out_of_memory(error):
-                raise
-            raise MemoryLimitError(
-                f"there was not enough memory left for {told.now}",
-                where=str(bundle),
-                hint="close other programs or add swap; the same command with --resume goes on with what is done",
-            ) from error
-        work.remove()
-    except OSError as error:
-        raise OutputError(
-            f"cannot write the bundle: {error.strerror or error}",
-            where=str(bundle),
-            hint="free some space, or name a folder on another disk" if error.errno == errno.ENOSPC else "",
-        ) from error
-    told.begin("done")
-    told(f"wrote {bundle}")
-    if CHECKPOINTS not in bundle.parts:
-        told(f"note: workflows find models below a folder called {CHECKPOINTS}, which this one is not")
+    with making(bundle, key, resume=resume, told=told) as work:
+        told.start(needs.work, _done_before(needs, steps, work))
+        exported = _write_graphs(model, facts, steps, needs, work, storage, prompts, force, told)
+        told.begin("hashing the bundle")
+        for text in facts.texts:
+            write_tokenizer(work.files / tokenizer_folder(text.component), text.tokenizer)
+        write_manifest(work.manifest, work.files, facts, exported, digest)
     return exported
 
 

@@ -17,7 +17,7 @@ from transformers import CLIPTextConfig, CLIPTextModel, CLIPTextModelWithProject
 from onnxflow.errors import ModelError
 from onnxflow.export.source import UNET, VAE, Facts, TextFacts, check_weights
 from onnxflow.export.tokenizer import clip_tokenizer
-from onnxflow.models.layout.facts import SCALES, SIZES, sampling_of
+from onnxflow.models.layout.facts import SCALES, SIZES, sampling_of, stated
 from onnxflow.models.layout.layout import UNET as DENOISER
 from onnxflow.models.layout.layout import Layout, TextNetwork, read_layout
 from onnxflow.models.layout.place import Place
@@ -55,9 +55,9 @@ class SingleFile:
         found = self.layout
         size = SIZES[found.family]
         return Facts(
-            name=self.tensors.metadata.get("modelspec.title") or self.path.stem,
+            name=stated(self.tensors.metadata, "modelspec.title") or self.path.stem,
             family=found.family,
-            license=self.tensors.metadata.get("modelspec.license") or "unknown",
+            license=stated(self.tensors.metadata, "modelspec.license") or "unknown",
             width=size,
             height=size,
             latent_channels=found.vae.latent,

@@ -1,13 +1,12 @@
 """A checkpoint to a bundle without PyTorch: the package's templates, and the file's weights in fp32, fp16 or int8.
 
 What comes out is plain ONNX with its weights beside it. Weights are converted one after the other, so memory does not
-grow with the model. There is no PyTorch to compare with: templates are compared with it when they are made
-(export/verify_templates.py), and here every graph is compared with the checkpoint run in place.
+grow with the model. There is no PyTorch to compare with: `make verify-templates` compares the templates with it, and
+here every graph is compared with the checkpoint run in place.
 """
 
 from __future__ import annotations
 
-import errno
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from time import perf_counter
@@ -18,27 +17,30 @@ import numpy as np
 from numpy.typing import NDArray
 
 from onnxflow.cancel import CancelToken
-from onnxflow.errors import MemoryLimitError, ModelError, OnnxflowError, OutputError, UsageError
+from onnxflow.errors import ModelError, OutputError, UsageError
 from onnxflow.export.lock import alone
+from onnxflow.export.making import making, tell_older
 from onnxflow.export.manifest import Exported, token_table, tokenizer_folder, tool_version, write_manifest
 from onnxflow.export.one_graph import OneGraph
 from onnxflow.export.progress import Progress, Say, Show
-from onnxflow.export.replacement import put_in_place, recover
-from onnxflow.export.room import free_disk
+from onnxflow.export.replacement import recover
+from onnxflow.export.room import bytes_below, free_disk
 from onnxflow.export.source import Facts, TextFacts
 from onnxflow.export.steps import ALLOWED, Step, plan
 from onnxflow.export.target import check_target
 from onnxflow.export.tokenizer import clip_tokenizer, write_tokenizer
-from onnxflow.export.work_folder import WorkFolder, sha256
+from onnxflow.export.work_folder import WorkFolder, part_folder, sha256
 from onnxflow.memory import size
 from onnxflow.models.checkpoint import Checkpoint
 from onnxflow.models.graph_file import GraphFile
-from onnxflow.models.manifest import FILE_NAME, FORMAT
+from onnxflow.models.layout.place import Place
+from onnxflow.models.manifest import FORMAT
 from onnxflow.models.network import parameters
 from onnxflow.models.onnx_file import FLOAT, FLOAT16
 from onnxflow.models.quantize import write_weights
 from onnxflow.models.reference import Reference, read_reference, reference_file
 from onnxflow.models.template import Stored, Template, filled, read_template
+from onnxflow.models.weights import Weights
 from onnxflow.providers.session import LOW, SessionKey, load_graph
 
 PRECISIONS: Final = ("fp32", "int8")
@@ -92,6 +94,7 @@ def _export(
     told: Progress,
 ) -> list[Exported]:
     recover(bundle)
+    tell_older(bundle, told)
     facts = facts_of(model)
     steps = plan(_parts(model), facts.family, precisions, storage)
     told(f"{facts.name}: {facts.family}, predicts {facts.sampling.prediction}; {len(steps)} graphs, from templates")
@@ -104,36 +107,17 @@ def _export(
         "source": digest, "precisions": sorted(set(precisions)), "storage": storage, "format": FORMAT,
         "engine": "template", "tools": {tool: tool_version(tool) for tool in TOOLS},
     }  # fmt: skip
-    try:
-        work = WorkFolder(bundle, key, resume=resume, report=told)
-        try:
-            counts = {step.name: parameters(model.networks[step.component]) * _WORK / 1e6 for step in steps}
-            before = sum(counts[step.name] for step in steps if work.done(step.name) is not None)
-            told.start(sum(counts.values()), before)
-            exported = [_make(model, step, work, counts[step.name], force, told) for step in steps]
-            told.begin("writing the tokenizers")
-            for text in facts.texts:
-                _write_table(model, text, storage, work)
-                write_tokenizer(work.files / tokenizer_folder(text.component), text.tokenizer)
-            told.begin("hashing the bundle")
-            write_manifest(work.manifest, work.files, facts, exported, digest, tools=TOOLS, direct=True)
-            work.manifest.rename(work.files / FILE_NAME)
-            put_in_place(work.files, bundle)
-        except MemoryLimitError as error:
-            error.hint = f"{error.hint}; the same command with --resume goes on with what is done"
-            raise
-        except (OnnxflowError, OSError):
-            work.remove()
-            raise
-        work.remove()
-    except OSError as error:
-        raise OutputError(
-            f"cannot write the bundle: {error.strerror or error}",
-            where=str(bundle),
-            hint="free some space, or name a folder on another disk" if error.errno == errno.ENOSPC else "",
-        ) from error
-    told.begin("done")
-    told(f"wrote {bundle}")
+    with making(bundle, key, resume=resume, told=told) as work:
+        counts = {step.name: parameters(model.networks[step.component]) * _WORK / 1e6 for step in steps}
+        before = sum(counts[step.name] for step in steps if work.done(step.name) is not None)
+        told.start(sum(counts.values()), before)
+        exported = [_make(model, step, work, counts[step.name], force, told) for step in steps]
+        told.begin("writing the tokenizers")
+        for text in facts.texts:
+            _write_table(model, text, storage, work)
+            write_tokenizer(work.files / tokenizer_folder(text.component), text.tokenizer)
+        told.begin("hashing the bundle")
+        write_manifest(work.manifest, work.files, facts, exported, digest, tools=TOOLS, direct=True)
     return exported
 
 
@@ -173,11 +157,11 @@ def _parts(model: Checkpoint) -> tuple[str, ...]:
 
 
 def _check_disk(model: Checkpoint, steps: Sequence[Step], storage: str, bundle: Path) -> None:
-    """OutputError when not even the weights find room."""
+    """OutputError when not even the weights find room; what an unfinished export left is used again or removed."""
     graphs = sum(parameters(model.networks[step.component]) * _BYTES[step.storage] for step in steps)
     tables = sum(text.vocab * text.hidden * _BYTES[storage] for text in model.manifest.texts.values())
-    free = free_disk(bundle)
-    if graphs + tables > free:
+    free, left = free_disk(bundle), bytes_below(part_folder(bundle))
+    if graphs + tables - left > free:
         raise OutputError(
             f"the bundle takes at least {size(graphs + tables)}, the disk has {size(free)} free",
             where=str(bundle),
@@ -221,9 +205,7 @@ def _make(model: Checkpoint, step: Step, work: WorkFolder, seconds: float, force
         network = model.networks[step.component]
         template = read_template(model.templates, network.template, precision)
         kind = FLOAT16 if step.storage == "fp16" else FLOAT
-        with _Tensors(graph.with_suffix(".bin")) as tensors:
-            write_weights(template, network.places, model.weights[step.component], kind, tensors.write)
-        graph.write_bytes(_filled(template, tensors.stored))
+        write_graph(template, network.places, model.weights[step.component], kind, graph)
         error, taken = _compare(graph, reference, step)
         declared = model.component(step.component)
         inputs, outputs = (
@@ -242,8 +224,11 @@ def _make(model: Checkpoint, step: Step, work: WorkFolder, seconds: float, force
     return Exported(step, done)
 
 
-def _filled(template: Template, stored: Mapping[str, Stored]) -> bytes:
-    return filled(template, {name: stored[name] for name in template.weights})
+def write_graph(template: Template, places: Mapping[str, Place], weights: Weights, kind: int, path: Path) -> None:
+    """Write a template's graph, and beside it as .bin its weights, those that stay floats in TensorProto's ``kind``."""
+    with _Tensors(path.with_suffix(".bin")) as tensors:
+        write_weights(template, places, weights, kind, tensors.write)
+    path.write_bytes(filled(template, {name: tensors.stored[name] for name in template.weights}))
 
 
 def _allowed(step: Step) -> float:

@@ -104,7 +104,7 @@ def _mapped(text: str) -> tuple[str, str]:
 def user_file(environment: Mapping[str, str]) -> Path:
     """The configuration file in the user's own configuration folder (XDG on Linux and macOS, APPDATA on Windows)."""
     base = environment.get("XDG_CONFIG_HOME") or environment.get("APPDATA")
-    return (Path(base) if base else Path.home() / ".config") / "onnxflow" / FILE_NAME
+    return Path(base or os.path.expanduser("~/.config")) / "onnxflow" / FILE_NAME  # as it is, of a user without a home
 
 
 def _read_file(environment: Mapping[str, str], working_dir: Path) -> dict[str, Any]:

@@ -16,13 +16,18 @@ VARIABLE: Final = "ONNXFLOW_CACHE"
 
 
 def cache_folder(environment: Mapping[str, str] = os.environ) -> Path:
-    """ONNXFLOW_CACHE, else onnxflow/ in the user's folder for caches; nothing is made."""
+    """ONNXFLOW_CACHE, else onnxflow/ in the user's folder for caches; nothing is made. Of a user without a home a place
+    where nothing can be kept: what all share would be whoever's was there first."""
     if named := environment.get(VARIABLE):
         return Path(named).expanduser().absolute()
     base = environment.get("XDG_CACHE_HOME") or environment.get("LOCALAPPDATA")
     if base:
         return Path(base) / "onnxflow"
-    return Path.home() / ("Library/Caches" if sys.platform == "darwin" else ".cache") / "onnxflow"
+    try:
+        home = Path.home()
+    except RuntimeError:
+        return Path(os.devnull) / "onnxflow"
+    return home / ("Library/Caches" if sys.platform == "darwin" else ".cache") / "onnxflow"
 
 
 def recall(name: str, environment: Mapping[str, str] = os.environ) -> dict[str, Any]:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,9 +15,12 @@ from safetensors.numpy import save_file
 from torch import nn
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTextModelWithProjection
 
+from onnxflow.export.components import components_of
 from onnxflow.export.diffusers_folder import DiffusersFolder
 from onnxflow.export.single_file import unet_config, vae_config
 from onnxflow.export.source import TEXT_PARTS, parts
+from onnxflow.export.templates import Shapes
+from onnxflow.models.layout.text import TextShape
 from onnxflow.models.layout.unet import UnetShape
 from onnxflow.models.layout.vae import VaeShape
 from onnxflow.text.clip import clip_merges, clip_vocabulary
@@ -42,6 +46,13 @@ KINDS = {
     "sd2-v": Kind("sd2", "StableDiffusionPipeline", prediction="v_prediction"),
     "sdxl": Kind("sdxl", "StableDiffusionXLPipeline", encoders=TEXT_PARTS),
     "sdxl-refiner": Kind("sdxl-refiner", "StableDiffusionXLImg2ImgPipeline", encoders=TEXT_PARTS[1:]),
+}
+TEMPLATES = {
+    "sd1-unet": "sd1",
+    "sd1-lcm-unet": "lcm",
+    "sd2-unet": "sd2",
+    "sdxl-unet": "sdxl",
+    "sdxl-refiner-unet": "sdxl-refiner",
 }
 WIDTHS = {"text_encoder": 64, "text_encoder_2": 128}
 
@@ -242,3 +253,44 @@ def _vae_name(name: str) -> str:
 def _convolution(name: str, value: np.ndarray) -> np.ndarray:
     """The original autoencoder's attention is made of 1x1 convolutions."""
     return value[:, :, None, None] if ".attentions." in name and value.ndim == 2 else value
+
+
+_TEXT = TextShape(vocabulary=49408, length=77, hidden=64, inner=128, layers=2, projection=None)
+TINY = Shapes(
+    unets={name: (KINDS[kind].family, unet_shape(KINDS[kind])) for name, kind in TEMPLATES.items()},
+    texts={
+        "clip-l": (False, _TEXT),
+        "clip-h": (True, _TEXT),
+        "clip-g": (True, replace(_TEXT, hidden=128, inner=256, projection=128)),
+    },
+    vae=VaeShape((32, 32, 64, 64), 1, 4),
+)
+"""The shapes of templates for all of these."""
+
+
+@dataclass(frozen=True)
+class Case:
+    """A tiny model: its kind, its Diffusers folder, its checkpoint, and the templates for it."""
+
+    name: str
+    kind: Kind
+    folder: Path
+    file: Path
+    templates: Path
+
+    def components(self) -> Mapping[str, Any]:
+        """Every component in torch."""
+        source = DiffusersFolder(self.folder)
+        found = [
+            component
+            for part in parts(source.facts)
+            for component in components_of(part, source.network(part), source.facts)
+        ]
+        return {component.name: component for component in found}
+
+
+def write_case(name: str, folder: Path, templates: Path) -> Case:
+    """A tiny model of a kind, in both forms."""
+    write_folder(KINDS[name], folder / "model")
+    write_file(folder / "model", folder / "model.safetensors")
+    return Case(name, KINDS[name], folder / "model", folder / "model.safetensors", templates)

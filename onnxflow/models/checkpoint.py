@@ -17,7 +17,7 @@ from typing import Final
 from onnxflow.errors import ModelError, did_you_mean
 from onnxflow.models.graph_file import GraphFile
 from onnxflow.models.graph_header import Declared, graph_header
-from onnxflow.models.layout.facts import SCALES, SIZES, sampling_of
+from onnxflow.models.layout.facts import SCALES, SIZES, sampling_of, stated
 from onnxflow.models.layout.layout import UNET, Layout, TextNetwork, read_layout
 from onnxflow.models.layout.place import Place
 from onnxflow.models.layout.unet import UnetShape
@@ -122,9 +122,9 @@ def open_checkpoint(path: Path, templates: Path | None = None) -> Checkpoint:
         dict.fromkeys(networks, weights),
         networks,
         Manifest(
-            name=metadata.get("modelspec.title") or path.stem,
+            name=stated(metadata, "modelspec.title") or path.stem,
             family=layout.family,
-            license=metadata.get("modelspec.license") or "unknown",
+            license=stated(metadata, "modelspec.license") or "unknown",
             width=SIZES[layout.family],
             height=SIZES[layout.family],
             latent=LatentFormat(layout.vae.latent, 8, SCALES[layout.family]),
@@ -236,10 +236,10 @@ def _component(network: Network, templates: Path) -> Component:
 
 
 def _identity(weights: Iterable[Weights]) -> str:
-    """The same for the same files: their headers, sizes and times of change."""
+    """The same for the same files: their headers, sizes, times of change and numbers on the disk."""
     seen = []
     for file in {file.path: file for part in weights for file in part.files}.values():
-        state = file.source.state
+        state = file.source.state  # with the file itself: archives give all their files one time
         shapes = [(name, info.dtype, info.shape, info.offset) for name, info in file.tensors.items()]
-        seen.append([state.size, state.mtime_ns, shapes, sorted(file.metadata.items())])
+        seen.append([state.device, state.inode, state.size, state.mtime_ns, shapes, sorted(file.metadata.items())])
     return hashlib.sha256(json.dumps(seen).encode()).hexdigest()

@@ -203,10 +203,10 @@ def _made(
         files={},
     )
     owners = {name: weights for name, (_, weights) in found.items()}
-    return checkpoint_of(path, owners, networks, manifest, folder, _unused(networks, owners))
+    return checkpoint_of(path, owners, networks, manifest, folder, unused(networks, owners))
 
 
-def _unused(networks: Mapping[str, Network], owners: Mapping[str, Weights]) -> tuple[str, ...]:
+def unused(networks: Mapping[str, Network], owners: Mapping[str, Weights]) -> tuple[str, ...]:
     """What nothing reads of the tensors beside those that are read: the other networks of a whole checkpoint are not
     meant."""
     found: list[str] = []

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import prod
 from pathlib import Path
 from typing import Final
@@ -11,7 +11,7 @@ from typing import Final
 from onnxflow.errors import ModelError
 from onnxflow.models.element_types import STORED
 from onnxflow.models.layout.place import RELATIVES, Place
-from onnxflow.models.template import Stored, Template, read_template
+from onnxflow.models.template import Stored, Template, Weight, read_template
 from onnxflow.models.tensor_header import ITEM_BYTES
 from onnxflow.models.weights import Weights
 
@@ -19,6 +19,7 @@ FLOATS: Final = ("F64", "F32", "F16", "BF16", "F8_E4M3", "F8_E5M2")
 """The types that a weight may be stored in."""
 
 INPUT_CONVOLUTION: Final = "conv_in.weight"
+_NORM: Final = "layer_norm1.weight"
 _SHOWN: Final = 4
 
 
@@ -38,7 +39,8 @@ def network_of(
     """The network, whose places are those that the template in ``folder`` wants; ModelError lists all that do not
     fit."""
     wanted = read_template(folder, template)
-    problems = list(_misfits(wanted, places, weights))
+    places = {name: _as_wanted(place, wanted.weights.get(name)) for name, place in places.items()}
+    problems = [*_misfits(wanted, places, weights), *(_table_misfits(wanted, tokens, weights) if tokens else ())]
     if problems:
         more = f" and {len(problems) - _SHOWN:,} more" if len(problems) > _SHOWN else ""
         raise ModelError(
@@ -77,6 +79,23 @@ def _stored(place: Place, weights: Weights) -> Stored:
         first, length = place.rows[0] * row, (place.rows[1] - place.rows[0]) * row
     assert length == prod(place.shape) * width, "a place and its tensor differ"
     return Stored(kind, place.shape, weights.location(place.key), info.offset + first, length)
+
+
+def _as_wanted(place: Place, wanted: Weight | None) -> Place:
+    """A matrix in the place of a convolution of one pixel, or the other way about: the same numbers in one order."""
+    if wanted is None or {2, 4} != {len(place.shape), len(wanted.shape)}:
+        return place
+    longer, shorter = sorted((place.shape, wanted.shape), key=len, reverse=True)
+    return replace(place, shape=wanted.shape) if longer == (*shorter, 1, 1) else place
+
+
+def _table_misfits(template: Template, tokens: Place, weights: Weights) -> Iterable[str]:
+    """What is wrong with a text encoder's table of tokens, which is no part of its graph."""
+    width = next((weight.shape[0] for name, weight in template.weights.items() if name.endswith(_NORM)), 0)
+    if len(tokens.shape) != 2 or tokens.shape[1] != width:
+        yield f"{tokens.key} has the shape {list(tokens.shape)}, expected [tokens, {width}]"
+    elif weights.info(tokens.key).dtype not in FLOATS:
+        yield f"{tokens.key} is stored as {weights.info(tokens.key).dtype}, known are {', '.join(FLOATS)}"
 
 
 def _misfits(template: Template, places: Mapping[str, Place], weights: Weights) -> Iterable[str]:

@@ -11,7 +11,7 @@ from typing import BinaryIO, Final
 
 from onnxflow.errors import ModelError
 from onnxflow.models.graph_file import GraphFile
-from onnxflow.models.protobuf import fields
+from onnxflow.models.protobuf import Message, fields
 
 FLOAT: Final = 1
 """TensorProto's number for single precision."""
@@ -60,6 +60,23 @@ def graph_place(file: BinaryIO, size: int) -> tuple[int, int, int]:
     if len(graphs) != 1:
         raise ValueError(f"it holds {len(graphs)} graphs")
     return graphs[0]
+
+
+def dims_of(tensor: Message) -> tuple[int, ...]:
+    """The sizes of a TensorProto (field 1), each a field of its own or all packed into one."""
+    sizes: list[int] = []
+    for value in tensor.get(1, []):
+        if isinstance(value, int):
+            sizes.append(value)
+            continue
+        number = shift = 0
+        for byte in value:
+            number |= (byte & 127) << shift
+            shift += 7
+            if byte < 128:
+                sizes.append(number)
+                number = shift = 0
+    return tuple(sizes)
 
 
 @contextmanager

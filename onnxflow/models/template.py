@@ -18,8 +18,8 @@ from types import MappingProxyType
 from typing import Final
 
 from onnxflow.errors import ModelError
-from onnxflow.models.onnx_file import GRAPH, INITIALIZER, graph_place
-from onnxflow.models.protobuf import Message, all_bytes, encoded, fields, last_bytes, last_number, message, prefix
+from onnxflow.models.onnx_file import GRAPH, INITIALIZER, dims_of, graph_place
+from onnxflow.models.protobuf import all_bytes, encoded, fields, last_bytes, last_number, message, prefix
 
 SUFFIX: Final = ".onnx.gz"
 DEFAULT: Final = "fp32"
@@ -109,29 +109,12 @@ def _parsed(name: str, data: bytes) -> Template:
         if number == INITIALIZER and length >= 0:
             tensor = message(data[at : at + length])
             if last_number(tensor, 14) == _EXTERNAL and not all_bytes(tensor, 13):
-                weights[last_bytes(tensor, 8).decode("utf-8")] = Weight(_dims(tensor), last_number(tensor, 2))
+                weights[last_bytes(tensor, 8).decode("utf-8")] = Weight(dims_of(tensor), last_number(tensor, 2))
                 pieces.append(data[kept:before])
                 kept = at + length
         before = at + max(length, 0)
     pieces.append(data[kept:end])
     return Template(name, data[:begin], b"".join(pieces), data[end:], MappingProxyType(weights))
-
-
-def _dims(tensor: Message) -> tuple[int, ...]:
-    """The sizes (field 1), each a field of its own or all packed into one."""
-    sizes: list[int] = []
-    for value in tensor.get(1, []):
-        if isinstance(value, int):
-            sizes.append(value)
-            continue
-        number = shift = 0
-        for byte in value:
-            number |= (byte & 127) << shift
-            shift += 7
-            if byte < 128:
-                sizes.append(number)
-                number = shift = 0
-    return tuple(sizes)
 
 
 def _tensor(name: str, stored: Stored) -> bytes:

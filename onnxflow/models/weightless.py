@@ -9,9 +9,10 @@ from pathlib import Path
 from typing import Final
 
 from onnxflow.models.graph_file import GraphFile
-from onnxflow.models.onnx_file import GRAPH, INITIALIZER, INPUT, graph_place, open_graph
-from onnxflow.models.protobuf import all_bytes, encoded, fields, last_bytes, last_number, message, prefix
+from onnxflow.models.onnx_file import GRAPH, INITIALIZER, INPUT, dims_of, graph_place, open_graph
+from onnxflow.models.protobuf import encoded, fields, last_bytes, last_number, message, prefix
 
+_CONSTANT: Final = 65536  # bytes of the largest tensor that is part of a graph
 _LARGEST: Final = 64 * 1024 * 1024  # bytes of a graph whose weights lie elsewhere
 
 
@@ -53,13 +54,13 @@ def with_weights(model: bytes, weights: Mapping[str, bytes]) -> bytes:
 
 
 def _split(data: bytes, start: int, end: int, wanted: int) -> tuple[bytes, list[bytes]]:
-    """A graph's message without some of its fields, and these: all inputs, or the weights that lie in files."""
+    """A graph's message without some of its fields, and these: all inputs, or the weights."""
     file, pieces, taken, before = BytesIO(data), [], [], start
     file.seek(start)
     kept = start
     for number, at, length in fields(file, end):
         stop = at + max(length, 0)
-        if number == wanted and length >= 0 and (wanted == INPUT or _lies_elsewhere(data[at:stop])):
+        if number == wanted and length >= 0 and (wanted == INPUT or _is_weight(data[at:stop])):
             taken.append(data[at:stop])
             pieces.append(data[kept:before])
             kept = stop
@@ -68,17 +69,17 @@ def _split(data: bytes, start: int, end: int, wanted: int) -> tuple[bytes, list[
     return b"".join(pieces), taken
 
 
-def _lies_elsewhere(tensor: bytes) -> bool:
-    return len(tensor) < 4096 and last_number(message(tensor), 14) == 1
+def _is_weight(tensor: bytes) -> bool:
+    """Whether a tensor lies in another file, or is as large as weights are: a matrix that had to be turned around."""
+    return len(tensor) > _CONSTANT or last_number(message(tensor), 14) == 1
 
 
 def _declared(tensor: bytes) -> bytes:
     """A ValueInfoProto of a TensorProto's name (8), sizes (1) and type (2)."""
     entry = message(tensor)
-    sizes = [size for size in entry.get(1, []) if isinstance(size, int)]
+    sizes = dims_of(entry)
     dims = b"".join(encoded(1, encoded(1, size)) for size in sizes)
     kind = encoded(1, last_number(entry, 2)) + encoded(2, dims)
-    assert not all_bytes(entry, 1), "sizes are written one by one"
     return encoded(1, last_bytes(entry, 8)) + encoded(2, encoded(1, kind))
 
 

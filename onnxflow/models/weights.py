@@ -18,6 +18,7 @@ from onnxflow.models.tensors import DTYPES, TensorFile, open_tensors
 from onnxflow.models.zero_tail import check_not_blank
 
 _BLOCK: Final = 4_000_000
+_SCALES: Final = (".scale_weight", ".weight_scale", ".comfy_quant", ".weight_scale_2", "scaled_fp8")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -136,4 +137,11 @@ def _opened(path: Path) -> TensorFile:
             hint="rename the file or its folder",
         ) from None
     check_not_blank(file)
+    scale = next((name for name in file.tensors if name.endswith(_SCALES)), None)
+    if scale is not None:
+        raise ModelError(
+            f"the file has scales beside its weights ({shown(scale)}), which this version does not read",
+            where=str(path),
+            hint="get the model in FP16, BF16 or plain FP8; onnxflow export makes int8 of it",
+        )
     return file

@@ -25,7 +25,7 @@ OVERLAP: Final = 64
 # pixel, and for each pair of tokens (of 8 x 8 pixels) in its attention. Smaller networks take less, by their width.
 _BYTES_A_PIXEL: Final = {"vae_decoder": 4000, "vae_encoder": 1600}
 _BYTES_A_PAIR: Final = 16
-_USUAL_BYTES: Final = {"vae_decoder": 99_000_000, "vae_encoder": 68_000_000}  # of its weights, in half precision
+_USUAL_WEIGHTS: Final = {"vae_decoder": 49_500_000, "vae_encoder": 34_000_000}  # where a file is not told, in half
 
 Tilings = tuple[Tiling, ...]
 
@@ -70,8 +70,9 @@ def encode(ctx: Context, vae: Vae, picture: Array, tilings: Tilings | None = Non
 def needed(vae: Vae, component: str, height: int, width: int) -> int:
     """About how many bytes of memory a call takes for a picture of so many pixels."""
     source = vae.source
-    weights = source.weight_bytes(component, source.variant_of(component))
-    narrower = min(1.0, sqrt(weights / _USUAL_BYTES[component]))
+    variant = source.variant_of(component)
+    weights = source.parameters(component, variant) or source.weight_bytes(component, variant) // 2
+    narrower = min(1.0, sqrt(weights / _USUAL_WEIGHTS[component]))
     pairs = (height * width / 64) ** 2
     return int(narrower * _BYTES_A_PIXEL[component] * height * width + _BYTES_A_PAIR * pairs)
 

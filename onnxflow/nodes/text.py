@@ -180,9 +180,10 @@ def text_model(source: Source, component: str = "text_encoder") -> TextModel:
 
 
 def _tokenizer(source: Source, files: TokenizerFiles | None) -> Tokenizer:
-    if files is None or not isinstance(source, Bundle):
+    if files is None:
         return clip_tokenizer()
-    vocabulary, merges = source.path(files.vocab), source.path(files.merges)
+    path = source.path if isinstance(source, Bundle) else source.root.joinpath
+    vocabulary, merges = path(files.vocab), path(files.merges)
     if vocabulary == merges:
         return tokenizer_of(*read_one_file(vocabulary), vocabulary, lowercase=files.lowercase)
     return read_tokenizer(vocabulary, merges, lowercase=files.lowercase)

@@ -1,9 +1,15 @@
-"""A Stable Diffusion 1.x model of random weights, small enough to be exported in seconds."""
+"""Models of random weights, small enough to be exported in seconds."""
+
+from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
+
+if TYPE_CHECKING:
+    from families import Case
 
 TOKENS = 514
 
@@ -57,3 +63,24 @@ def random_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     save_folder(folder, vae, encoder, tokenizer, unet)
     assert json.loads((folder / "model_index.json").read_text())["_class_name"] == "StableDiffusionPipeline"
     return folder
+
+
+@pytest.fixture(scope="session")
+def tiny_templates(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of the templates of every tiny model of `families`."""
+    pytest.importorskip("torch")
+    from families import TINY
+
+    from onnxflow.export.templates import write_templates
+
+    folder = tmp_path_factory.mktemp("templates")
+    assert len(list(write_templates(folder, TINY))) == 20
+    return folder
+
+
+@pytest.fixture(scope="session")
+def sd1(tmp_path_factory: pytest.TempPathFactory, tiny_templates: Path) -> Case:
+    """A tiny model of Stable Diffusion 1.x's family; tests copy it before they damage it."""
+    from families import write_case
+
+    return write_case("sd1", tmp_path_factory.mktemp("sd1"), tiny_templates)

@@ -14,7 +14,7 @@ pytest.importorskip("torch")
 
 from onnxflow.cli.main import main
 from onnxflow.export import bundle as exporting
-from onnxflow.export import room
+from onnxflow.export import making, room
 from onnxflow.export.estimate import estimate
 from onnxflow.export.open_source import open_source
 from onnxflow.export.source import parts
@@ -77,7 +77,7 @@ def fill(disk: Path, leaving: int = 0) -> None:
 @pytest.mark.parametrize(
     ("where", "name", "beside"),
     [
-        (exporting, "WorkFolder", False),  # the hidden folder itself
+        (making, "WorkFolder", False),  # the hidden folder itself
         (exporting, "_write_reference", False),
         (WorkFolder, "keep", False),  # the journal
         (exporting, "_write_table", False),

@@ -73,3 +73,15 @@ def test_writers_at_the_same_time_leave_a_file_that_can_be_read(tmp_path: Path) 
 def test_digests_keep_their_parts_apart() -> None:
     assert digest("ab", "c") != digest("a", "bc")
     assert len(digest("a")) == 24
+
+
+def test_a_user_without_a_home_keeps_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    def none() -> Path:
+        raise RuntimeError("Could not determine home directory.")
+
+    monkeypatch.setattr(Path, "home", none)
+    folder = cache_folder({})
+    with pytest.raises(NotADirectoryError):
+        folder.mkdir(parents=True)
+    remember("x", {"a": 1}, {})
+    assert recall("x", {}) == {}

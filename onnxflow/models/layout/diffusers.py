@@ -6,6 +6,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
+from onnxflow.models.layout.facts import MARKS
 from onnxflow.models.layout.place import Part, Place, part_of
 
 # What Diffusers called an autoencoder's attention before 0.15.
@@ -13,8 +14,8 @@ _OLD_ATTENTION: Final[Mapping[str, str]] = {"query": "to_q", "key": "to_k", "val
 
 
 def denoiser_places(part: Part) -> dict[str, Place]:
-    """The places of a denoiser's weights."""
-    return {name: Place(part.prefix + name, shape) for name, shape in part.shapes.items()}
+    """The places of a denoiser's weights; marks beside them are no weights."""
+    return {name: Place(part.prefix + name, shape) for name, shape in part.shapes.items() if name not in MARKS}
 
 
 def vae_places(part: Part) -> dict[str, Place]:

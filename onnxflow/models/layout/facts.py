@@ -8,7 +8,7 @@ from typing import Final
 
 import numpy as np
 
-from onnxflow.errors import ModelError
+from onnxflow.errors import ModelError, printable
 from onnxflow.models.manifest import SamplingConstants
 from onnxflow.models.tensors import TensorFile
 
@@ -21,12 +21,19 @@ SCALES: Final[Mapping[str, float]] = {"sd1": 0.18215, "sd2": 0.18215, "sdxl": 0.
 V_MARK: Final = "v_pred"
 ZERO_SNR_MARK: Final = "ztsnr"
 """Tensors that some checkpoints carry to say what they are."""
+MARKS: Final = (V_MARK, ZERO_SNR_MARK)
 
 # The same weight in the original layout, below a prefix, and in Diffusers'.
 _WITNESS: Final = "output_blocks.11.1.transformer_blocks.0.norm1.bias"
 _WITNESS_OF_DIFFUSERS: Final = "up_blocks.3.attentions.2.transformer_blocks.0.norm1.bias"
+_LONGEST: Final = 200
 _SPREAD: Final = 0.09
 _EDM_MARKS: Final = ("edm_mean", "edm_std", "edm_vpred.sigma_max", "edm_vpred.sigma_min")
+
+
+def stated(metadata: Mapping[str, str], key: str) -> str:
+    """What a file's metadata say, on one line; empty when they do not."""
+    return printable(" ".join(metadata.get(key, "").split()))[:_LONGEST]
 
 
 def sampling_of(file: TensorFile, family: str, in_channels: int, prefix: str) -> SamplingConstants:

@@ -14,6 +14,7 @@ from onnxflow.models.pipeline.config import COPY
 
 FILE: Final = "scheduler/scheduler_config.json"
 _PREDICTIONS = {"epsilon": "eps", "v_prediction": "v"}
+_OTHER_NOISE: Final = ("EDM", "FlowMatch")
 _DEFAULTS: Mapping[str, Any] = {
     "prediction_type": "epsilon", "beta_schedule": "scaled_linear", "beta_start": 0.00085, "beta_end": 0.012,
     "num_train_timesteps": 1000, "rescale_betas_zero_snr": False,
@@ -27,6 +28,13 @@ def read_sampling(path: Path) -> SamplingConstants:
     """
     given = read_json(path, COPY) if path.exists() else {}
     content = {**_DEFAULTS, **{key: value for key, value in given.items() if value is not None}}
+    kind = str(content.get("_class_name", ""))
+    if kind.startswith(_OTHER_NOISE):
+        raise ModelError(
+            f"the model's scheduler is a {shown(kind)}: it samples by other noise levels than this version",
+            where=str(path),
+            hint="use a model that predicts eps or v: Stable Diffusion 1.x, 2.x or XL",
+        )
     prediction, schedule = content["prediction_type"], content["beta_schedule"]
     if content.get("trained_betas") is not None:
         raise ModelError(
