@@ -20,8 +20,9 @@ from onnxflow.placing import FALLBACKS, LOADING_CHOICES, machine_of, placing_of
 from onnxflow.providers.session import ON_NAN, SessionCache
 from onnxflow.settings import Settings, load_settings, store_of
 from onnxflow.values import SEED_RULES, SeedRule
+from onnxflow.workflow.definitions import definitions
 from onnxflow.workflow.overrides import apply_overrides, apply_seed, override
-from onnxflow.workflow.read import read_workflow, workflow_from_document
+from onnxflow.workflow.read import Reading, read_workflow, workflow_from_document
 from onnxflow.workflow.watched import watched_nodes
 
 _PLACE_HINT: Final = 'allowed: a text as "unet=cuda:0,vae=cpu", several of them, or a mapping as {"unet": "cuda:0"}'
@@ -32,6 +33,7 @@ def run(
     *,
     overrides: Mapping[str, Any] | None = None,
     seed: int | None = None,
+    prompt_seed: int = 0,
     models: Sequence[str | os.PathLike[str]] = (),
     extra_model_paths: Sequence[str | os.PathLike[str]] = (),
     map_model: Mapping[str, str] | None = None,
@@ -48,21 +50,22 @@ def run(
     listener: Listener | None = None,
     cancel: CancelToken | None = None,
 ) -> RunReport:
-    """Run a workflow, a path or a parsed API-format object, and report what it made.
+    """Run a workflow, a path or a parsed object in either of ComfyUI's formats, and report what it made.
 
     ``overrides`` maps "NODE.INPUT" (by id, or by class or title when only one node has it) to a value; ``seed`` sets
-    every seed. ``extra_model_paths`` are files as ComfyUI's extra_model_paths.yaml; ``map_model`` has for the name of a
-    model in the workflow that of one that is here. Pictures are written below ``output_dir`` (default output/) and are
-    in ``report.images`` as uint8 arrays [height, width, channels]; the files carry the workflow unless ``metadata`` is
+    every seed, ``prompt_seed`` the choices in prompts such as "{red|green} car" of the editor's format.
+    ``extra_model_paths`` are files as ComfyUI's extra_model_paths.yaml; ``map_model`` has for the name of a model in
+    the workflow that of one that is here. Pictures are written below ``output_dir`` (default output/) and are in
+    ``report.images`` as uint8 arrays [height, width, channels]; the files carry the workflow unless ``metadata`` is
     off. ``place`` says what runs where, as in "unet=cuda:0,vae=cpu" or {"unet": "cuda:0"} (components or node ids); a
-    device that does not do it raises ProviderError, unless ``fallback`` is "allow". ``on_nan`` "upcast" repeats in fp32
-    what gave NaN. ``loading`` says how the CPU loads a .safetensors checkpoint's networks: "low-memory", "default",
-    "fast", or "auto", which looks at the free memory and the steps. ``seed_rule`` "same" draws the noise of a sampler's
-    steps from the seed itself, as ComfyUI did until 2025, and not from the next one. ``dump`` names nodes, as
-    ``overrides`` does, or "*" for all that run: their results are written below ``dump_dir`` (default dump/ in the
-    output folder) as pictures, plots and numbers, each as soon as it is there, and listed in ``report.dumped``;
-    OutputError at the end, with the pictures saved, when that failed. ``listener`` is called with every
-    ``engine.events.Event``; one whose ``preview`` is not None draws a sampler's step when that is called: a
+    device that does not do it raises ProviderError, unless ``fallback`` is "allow". ``on_nan`` "upcast" repeats in
+    fp32 what gave NaN. ``loading`` says how the CPU loads a .safetensors checkpoint's networks: "low-memory",
+    "default", "fast", or "auto", which looks at the free memory and the steps. ``seed_rule`` "same" draws the noise
+    of a sampler's steps from the seed itself, as ComfyUI did until 2025, and not from the next one. ``dump`` names
+    nodes, as ``overrides`` does, or "*" for all that run: their results are written below ``dump_dir`` (default dump/
+    in the output folder) as pictures, plots and numbers, each as soon as it is there, and listed in
+    ``report.dumped``; OutputError at the end, with the pictures saved, when that failed. ``listener`` is called with
+    every ``engine.events.Event``; one whose ``preview`` is not None draws a sampler's step when that is called: a
     ``values.Preview`` with the bytes of a JPEG, or None. Raises the errors of ``onnxflow.errors``; Ctrl-C raises
     Cancelled.
     """
@@ -85,13 +88,14 @@ def run(
         environment=os.environ,
         working_dir=Path.cwd(),
     )
+    catalog, disk = builtin_catalog(), disk_of(settings)
+    reading = Reading(definitions(catalog, disk), prompt_seed)
     if isinstance(workflow, Mapping):
-        loaded = workflow_from_document(dict(workflow))
+        loaded = workflow_from_document(dict(workflow), reading=reading)
     elif isinstance(workflow, (str, os.PathLike)):
-        loaded = read_workflow(os.fspath(workflow))
+        loaded = read_workflow(os.fspath(workflow), reading)
     else:
         raise UsageError(f"a workflow is a path or an object, not {shown(workflow)}")
-    catalog = builtin_catalog()
     loaded = apply_overrides(loaded, [override(name, value) for name, value in (overrides or {}).items()], catalog)
     if seed is not None:
         loaded, _ = apply_seed(loaded, seed)
@@ -111,7 +115,6 @@ def run(
         dumped = Dump(Path(dump_dir).absolute() if dump_dir is not None else settings.output_dir / "dump")
     sessions = SessionCache()
     listeners = (listener,) if listener is not None else ()
-    disk = disk_of(settings)
     try:
         report = interruptible(
             lambda: run_workflow(

@@ -11,7 +11,9 @@ MAX_SEED = 2**64 - 1
 
 
 def run(
-    workflow: Annotated[Path, typer.Argument(help="A workflow in ComfyUI's API format (JSON).")],
+    workflow: Annotated[
+        Path, typer.Argument(help="A workflow that ComfyUI's editor saved or exported (API) (JSON); - for stdin.")
+    ],
     output_dir: Annotated[Path | None, typer.Option(help="Where pictures are saved.  [default: output]")] = None,
     input_dir: Annotated[Path | None, typer.Option(help="Where LoadImage looks.  [default: input]")] = None,
     models: Annotated[
@@ -76,6 +78,14 @@ def run(
             "of 2025, or the same as the start's, for pictures made before.",
         ),
     ] = "next",
+    prompt_seed: Annotated[
+        int,
+        typer.Option(
+            min=0,
+            help="Which options are taken of prompts such as {red|green} car in the editor's format, at random. "
+            "With --count every run chooses anew.",
+        ),
+    ] = 0,
     preview: Annotated[
         str | None, typer.Option(metavar="DIR", help="Write a small picture of every step into this folder (JPEG).")
     ] = None,
@@ -101,7 +111,7 @@ def run(
     from onnxflow.errors import Cancelled
 
     try:
-        where = (place or [], fallback, on_nan, loading, seed_rule)
+        where = (place or [], fallback, on_nan, loading, seed_rule, prompt_seed)
         looks = (preview, dump or [], dump_dir)
         names = (models or [], extra_model_paths or [], map_model or [])
         _run(workflow, output_dir, input_dir, names, set_, seed, count, json_, looks, metadata, quiet, verbose, where)
@@ -122,7 +132,7 @@ def _run(
     metadata: bool,
     quiet: bool,
     verbose: bool,
-    where: tuple[list[str], str, str, str, str],
+    where: tuple[list[str], str, str, str, str, int],
 ) -> None:
     import sys
     import traceback
@@ -133,7 +143,7 @@ def _run(
 
     json_events = JsonEvents(sys.stdout) if json else None
     try:
-        place, fallback, on_nan, loading, seed_rule = where
+        place, fallback, on_nan, loading, seed_rule, prompt_seed = where
         preview, dump, dump_dir = looks
         models, extra, map_model = names
         turns = Turns(
@@ -152,6 +162,7 @@ def _run(
             on_nan=on_nan,
             loading=loading,
             seed_rule=seed_rule,
+            prompt_seed=prompt_seed,
             preview=preview,
             dump=dump,
             dump_dir=dump_dir,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -27,6 +28,7 @@ from onnxflow.placing import LOADING_CHOICES, machine_of, placing_of
 from onnxflow.providers.session import SessionCache
 from onnxflow.settings import load_settings
 from onnxflow.values import SEED_RULES, SeedRule
+from onnxflow.workflow.definitions import definitions
 from onnxflow.workflow.overrides import (
     apply_overrides,
     apply_seed,
@@ -35,8 +37,9 @@ from onnxflow.workflow.overrides import (
     seeded_nodes,
     seeds,
 )
-from onnxflow.workflow.read import read_workflow
+from onnxflow.workflow.read import EDITORS, Reading, named, parse_workflow, read_file
 from onnxflow.workflow.watched import watched_nodes
+from onnxflow.workflow.workflow import Workflow
 
 if TYPE_CHECKING:
     from onnxflow.dump.dump import Dump
@@ -63,6 +66,7 @@ class Turns:
         on_nan: str,
         loading: str = LOADING_CHOICES[0],
         seed_rule: str = SEED_RULES[0],
+        prompt_seed: int = 0,
         preview: str | None = None,
         dump: Sequence[str] = (),
         dump_dir: str | None = None,
@@ -78,7 +82,7 @@ class Turns:
         if dump_dir is not None:
             _check_dump_dir(dump_dir, dump)
         self._seed_rule: SeedRule = seed_rule  # type: ignore[assignment]
-        overrides = [parse_override(text) for text in sets]
+        self._overrides = [parse_override(text) for text in sets]
         settings = load_settings(
             models,
             input_dir,
@@ -96,13 +100,13 @@ class Turns:
         self._quiet = quiet
         self._disk = disk_of(settings)
         self._catalog = builtin_catalog()
-        self._base = apply_overrides(read_workflow(workflow), overrides, self._catalog)
+        self._data, self._where = read_file(workflow), named(workflow)
+        self._reading = Reading(definitions(self._catalog, self._disk), prompt_seed)
         self._count = count
         self._seeded: tuple[str, ...] | None = None
         self._seed = seed
         self._metadata = metadata
-        if seed is not None:
-            self._base, self._seeded = apply_seed(self._base, seed)
+        self._base = self._read(0)
         if count > 1 and not seeds(self._base):
             raise UsageError(
                 f"--count {count}: the workflow has no typed-in seed to raise, every turn would draw the same",
@@ -116,6 +120,14 @@ class Turns:
             self._watch = Watch(watched, self._dump)
         self._previews = Previews(Path.cwd() / preview, count) if preview is not None else None
 
+    def _read(self, turn: int) -> Workflow:
+        """The workflow with its flags applied; its prompts choose anew in every turn."""
+        reading = replace(self._reading, seed=self._reading.seed + turn)
+        loaded = apply_overrides(parse_workflow(self._data, self._where, reading), self._overrides, self._catalog)
+        if self._seed is not None:
+            loaded, self._seeded = apply_seed(loaded, self._seed)
+        return loaded
+
     def run(self, json_events: JsonEvents | None, *, verbose: bool) -> None:
         """Every turn in order: pictures are written, their paths (or the events) printed as soon as they are there."""
         sessions = SessionCache()
@@ -126,7 +138,8 @@ class Turns:
             names = ", ".join(self._seeded)
             print(f"seed {self._seed} for {names}" if names else "the workflow has no seed to set", file=sys.stderr)
         for turn in range(self._count):
-            current = raise_seeds(self._base, turn) if turn else self._base
+            base = self._read(turn) if turn and EDITORS in self._base.extra else self._base
+            current = raise_seeds(base, turn) if turn else base
             last = turn == self._count - 1
             if self._count > 1 and not quiet:
                 used = ", ".join(f"{name}={value}" for name, value in seeds(current).items())

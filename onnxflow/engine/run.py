@@ -123,7 +123,7 @@ def run_workflow(
         plan=plan,
         node_seconds=outcome.node_seconds,
         dumped=tuple(outcome.looked),
-        remarks=tuple(outcome.remarks),
+        remarks=(*workflow.remarks, *outcome.remarks),
     )
 
 

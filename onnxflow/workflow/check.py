@@ -6,20 +6,25 @@ to a Python exception (a link to nowhere, a cycle) is a problem like any other h
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from onnxflow.errors import OnnxflowError, Problem, WorkflowError, did_you_mean, shown
 from onnxflow.graph.graph import BadLink, Link, Node
 from onnxflow.graph.order import CycleError, descendants, execution_order
 from onnxflow.models.disk import Disk
-from onnxflow.nodes.comfyui_classes import COMFYUI_CLASSES
 from onnxflow.nodes.spec import MISSING, Input, NodeSpec
+from onnxflow.workflow.definitions import comfyui_definition, needs
 from onnxflow.workflow.literals import TYPED_IN, parse_literal
 from onnxflow.workflow.workflow import Workflow
 
 Catalog = Mapping[str, NodeSpec]
+
+_SUBGRAPH: Final = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}|workflow[>/].*", re.DOTALL)
+_CORE: Final = "comfy-core"
+"""The pack that nodes of ComfyUI itself say they are of."""
 
 
 class Call(NamedTuple):
@@ -55,7 +60,11 @@ def check(
     """
     nodes = workflow.graph.nodes
     specs = dict(catalog)  # a plain dict answers several times faster than a Mapping
-    problems = [_unknown_class(node, specs) for node in nodes.values() if node.class_type not in specs]
+    problems = [
+        _unknown_class(node, specs, workflow.packs.get(node.id, ""))
+        for node in nodes.values()
+        if node.class_type not in specs
+    ]
     if problems:
         raise WorkflowError("the workflow cannot run", problems=problems, where=workflow.where, code="invalid_prompt")
     outputs = tuple(
@@ -98,7 +107,7 @@ def check(
     return Checked({node_id: calls[node_id] for node_id in order}, outputs)
 
 
-def _unknown_class(node: Node, catalog: Catalog) -> Problem:
+def _unknown_class(node: Node, catalog: Catalog, pack: str) -> Problem:
     if not node.class_type:
         return Problem(
             "invalid_prompt",
@@ -112,10 +121,22 @@ def _unknown_class(node: Node, catalog: Catalog) -> Problem:
         f"Cannot execute because node {node.class_type} does not exist.",
         f"Node ID '#{node.id}'",
         node.ref,
-        "this class of ComfyUI is not in this version yet; docs/compatibility.md lists those that are"
-        if node.class_type in COMFYUI_CLASSES
-        else did_you_mean(node.class_type, catalog, what="node classes", limit=60),
+        _about_class(node.class_type, catalog, pack),
     )
+
+
+def _about_class(class_type: str, catalog: Catalog, pack: str) -> str:
+    """What there is to say of a class that is not in the catalog."""
+    if comfyui_definition(class_type) is not None:
+        lacking = needs(class_type)
+        if lacking:
+            return f"known, not runnable here: needs {lacking}"
+        return "known, not in this version yet; docs/compatibility.md lists those that are"
+    if _SUBGRAPH.fullmatch(class_type):
+        return "this is an instance of a subgraph whose definition is not in the file: save it again from the editor"
+    if pack and pack != _CORE:
+        return f"it is of the pack of custom nodes {shown(pack, 80)}, which is not here"
+    return did_you_mean(class_type, catalog, what="node classes", limit=60)
 
 
 def _bind(node: Node, catalog: Catalog, nodes: Mapping[str, Node], disk: Disk) -> tuple[Call, list[Problem]]:

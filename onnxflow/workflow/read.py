@@ -1,26 +1,65 @@
-"""Bytes of a file -> Workflow: which kind of JSON it is, and a clear error when it is none we can run."""
+"""Bytes of a file -> Workflow: which kind of JSON it is, and a clear error when it is none we can run.
+
+The API format and the editor's own are read, as files and out of pictures.
+"""
 
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
-from typing import Any
+from random import Random
+from typing import Any, Final
 
 from onnxflow.collector import collector_paused
 from onnxflow.errors import WorkflowError, did_you_mean
 from onnxflow.workflow.api import parse_api
+from onnxflow.workflow.definitions import Define, comfyui_definition
+from onnxflow.workflow.ui.convert import Circumstances, to_api
 from onnxflow.workflow.workflow import Workflow
 
-_LARGEST = 256 * 2**20
-_API_HINT = "in ComfyUI's editor, open the workflow and use Export (API), then run that file"
+_LARGEST: Final = 256 * 2**20
+_API_HINT: Final = "a workflow is what ComfyUI's editor saves or exports (API), or a picture that carries one"
+
+EDITORS: Final = "workflow"
+"""The entry of what a picture carries that is in the editor's own format."""
+
+STDIN: Final = "-"
+"""The path that means standard input."""
 
 
-def read_workflow(path: str | Path) -> Workflow:
-    """The workflow in the file ``path``; WorkflowError when it cannot be read or is not one."""
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """How the editor's format is read: the classes that are known, and what a conversion depends on: the ``seed`` of
+    random choices in prompts, and the time for %date%."""
+
+    define: Define = comfyui_definition
+    seed: int = 0
+    now: datetime = field(default_factory=datetime.now)
+
+
+def read_workflow(path: str | Path, reading: Reading | None = None) -> Workflow:
+    """The workflow in the file ``path``, "-" for standard input; WorkflowError when it cannot be read or is not
+    one."""
+    return parse_workflow(read_file(path), named(path), reading)
+
+
+def named(path: str | Path) -> str:
+    """How messages call a path."""
+    return "standard input" if str(path) == STDIN else str(path)
+
+
+def read_file(path: str | Path) -> bytes:
+    """The bytes of a workflow's file, or of standard input; WorkflowError."""
     try:
-        with open(path, "rb") as file:
-            data = file.read(_LARGEST + 1)
+        if str(path) == STDIN:
+            data = sys.stdin.buffer.read(_LARGEST + 1)
+        else:
+            with open(path, "rb") as file:
+                data = file.read(_LARGEST + 1)
     except FileNotFoundError:
         raise WorkflowError(
             f"there is no such file in {Path(path).absolute().parent}",
@@ -34,26 +73,26 @@ def read_workflow(path: str | Path) -> Workflow:
     if len(data) > _LARGEST:
         raise WorkflowError(
             f"the file is larger than {_LARGEST // 2**20} MiB",
-            where=str(path),
+            where=named(path),
             hint="name a workflow",
             code="no_prompt",
         )
-    return parse_workflow(data, where=str(path))
+    return data
 
 
-def parse_workflow(data: bytes | str, where: str = "workflow") -> Workflow:
-    """The workflow in ``data``, JSON text in ComfyUI's API format; WorkflowError says what it is instead."""
+def parse_workflow(data: bytes | str, where: str = "workflow", reading: Reading | None = None) -> Workflow:
+    """The workflow in ``data``, JSON text in either of ComfyUI's formats; WorkflowError says what it is instead."""
     with collector_paused():
-        return workflow_from_document(_parse_json(data, where), where)
+        return workflow_from_document(_parse_json(data, where), where, reading)
 
 
-def workflow_from_document(document: Any, where: str = "workflow") -> Workflow:
+def workflow_from_document(document: Any, where: str = "workflow", reading: Reading | None = None) -> Workflow:
     """The workflow in a parsed JSON ``document``; WorkflowError says what it is instead."""
     if not isinstance(document, dict):
         raise WorkflowError(
             f"this JSON is {_kind(document)}, not a workflow",
             where=where,
-            hint="a workflow in the API format is an object: node id -> {class_type, inputs}",
+            hint="a workflow is an object: {nodes, links} as the editor saves it, or node id -> {class_type, inputs}",
             code="no_prompt",
         )
     extra: Mapping[str, Any] = {}
@@ -64,12 +103,10 @@ def workflow_from_document(document: Any, where: str = "workflow") -> Workflow:
         extra = found if isinstance(found, dict) else {}
         document = document["prompt"]
     if isinstance(document.get("nodes"), list):
-        raise WorkflowError(
-            "this file is in the editor's own format, which this version does not run yet",
-            where=where,
-            hint=_API_HINT,
-            code="no_prompt",
-        )
+        reading = reading or Reading()
+        found = to_api(document, reading.define, Circumstances(Random(reading.seed), reading.now), where)
+        graph = parse_api(found.document, where)
+        return Workflow(graph, found.document, where, {EDITORS: document}, found.remarks, found.packs)
     if document and not any(isinstance(value, dict) and "class_type" in value for value in document.values()):
         keys = ", ".join(repr(key) for key in list(document)[:5])
         raise WorkflowError(

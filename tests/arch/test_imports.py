@@ -31,7 +31,7 @@ UNITS: dict[str, set[str]] = {
         *("cancel", "collector", "errors", "graph", "models", "nodes.placement", "nodes.spec"),
         *("providers", "values", "workflow"),
     },
-    "workflow": {"collector", "errors", "graph", "models.disk", "nodes.comfyui_classes", "nodes.spec"},
+    "workflow": {"collector", "errors", "graph", "models.disk", "nodes.spec"},
     "export": {"cancel", "errors", "memory", "models", "providers.session", "sampling", "text", "values"},
     "nodes": {"errors", "models", "pixels", "resize", "sampling", "text", "values"},
     "dump": {"errors", "models", "nodes", "pixels", "sampling", "values"},

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.metadata
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -25,4 +26,6 @@ def test_the_demo_workflow_runs(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
     assert done.stdout == f"{tmp_path / 'output' / 'onnxflow_00001_.png'}\n"
     assert Path(done.stdout.strip()).is_file()
-    assert "text_encoder, unet, vae_decoder: fp32 on cpu" in done.stderr
+    assert re.search(
+        r"text_encoder, unet, vae_decoder: fp32 on (cpu|openvino:cpu)\)", done.stderr
+    )  # whichever is faster now

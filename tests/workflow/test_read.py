@@ -99,7 +99,6 @@ def test_a_byte_order_mark_is_ignored() -> None:
         (b"null", "null, not a workflow"),
         (b"true", "true or false, not a workflow"),
         (b'{"name": "x", "version": 2}', "'name', 'version'"),
-        (b'{"nodes": [], "links": []}', "editor's own format"),
         (b'{"1": {"class_type": "A"}, "1": {"class_type": "B"}}', "key '1' twice"),
         (b'{"1": {"class_type": "A", "inputs": {"x": ' + b"9" * 5000 + b"}}}", "not JSON we can read"),
     ],

@@ -1,0 +1,109 @@
+"""Texts that the editor changes before it sends them: random choices in prompts, names of files with a date or another
+node's value in them (contract A6.7)."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import datetime
+from random import Random
+from typing import Any, Final
+
+_COMMENT: Final = re.compile(r"/\*.*?\*/|//[^\n\r\u2028\u2029]*", re.DOTALL)
+_ESCAPED: Final = re.compile(r"\\([{}|])")
+_PATTERN: Final = re.compile(r"%([^%]+)%")
+_DATE: Final = re.compile(r"dd?|MM?|hh?|mm?|ss?|yyy?y?")
+_FORBIDDEN: Final = re.compile(r'[/?<>\\:*|"\x00-\x1f\x7f]')
+_DATE_KEY: Final = "date:"
+
+PREFIXED: Final = frozenset(
+    {
+        *("CLIPSave", "LoraSave", "ModelSave", "SaveAnimatedPNG", "SaveAnimatedWEBP", "SaveAudio", "SaveGLB"),
+        *("SaveImage", "SaveLatent", "SaveWEBM", "VAESave"),
+    }
+)
+"""The classes whose filename_prefix may have patterns in it."""
+
+
+@dataclass(slots=True)
+class _Block:
+    """A choice that is being read: the options so far, and the one that is open."""
+
+    options: list[str] = field(default_factory=list)
+    parts: list[str] = field(default_factory=list)
+
+    def close_option(self) -> None:
+        self.options.append("".join(self.parts))
+        self.parts = []
+
+
+def chosen(text: str, random: Random) -> str:
+    r"""A prompt without comments, and with one option for each ``{a|b}``, which may hold others; ``\{`` is a brace."""
+    if "{" not in text and "/" not in text and "\\" not in text:
+        return text
+    text = _COMMENT.sub("", text)
+    blocks = [_Block()]
+    at = 0
+    while at < len(text):
+        sign = text[at]
+        at += 1
+        block = blocks[-1]
+        if sign == "\\":
+            block.parts.append(text[at - 1 : at + 1])
+            at += 1
+        elif sign == "{":
+            blocks.append(_Block())
+        elif sign == "}" and len(blocks) > 1:
+            _end(blocks, random)
+        elif sign == "|" and len(blocks) > 1:
+            block.close_option()
+        else:
+            block.parts.append(sign)
+    while len(blocks) > 1:  # one that is never closed ends with the text
+        _end(blocks, random)
+    return _ESCAPED.sub(r"\1", "".join(blocks[0].parts))
+
+
+def _end(blocks: list[_Block], random: Random) -> None:
+    block = blocks.pop()
+    block.close_option()
+    blocks[-1].parts.append(block.options[random.randrange(len(block.options))])
+
+
+def replaced(text: str, now: datetime, value_of: Callable[[str, str], Any]) -> str:
+    """A prefix with ``%date:FORMAT%`` and ``%NODE.WIDGET%`` replaced; ``value_of`` gives None for what there is not.
+    Patterns that are not known stay, such as the server's own %width%."""
+
+    def replace(match: re.Match[str]) -> str:
+        parts = match[1].split(".")
+        if len(parts) != 2:
+            return formatted(match[1][len(_DATE_KEY) :], now) if match[1].startswith(_DATE_KEY) else match[0]
+        value = value_of(*parts)
+        return match[0] if value is None else _FORBIDDEN.sub("_", written(value))
+
+    return _PATTERN.sub(replace, text)
+
+
+def formatted(form: str, now: datetime) -> str:
+    """A date as the editor writes it: d, M, h, m, s with one or two digits, yy or yyyy."""
+    values = {"d": now.day, "M": now.month, "h": now.hour, "m": now.minute, "s": now.second}
+
+    def replace(match: re.Match[str]) -> str:
+        token = match[0]
+        if token == "yyyy":
+            return str(now.year)
+        if token == "yy":
+            return str(now.year)[2:]
+        return str(values[token[0]]).zfill(len(token)) if token[0] in values else token
+
+    return _DATE.sub(replace, form)
+
+
+def written(value: Any) -> str:
+    """A value as a browser writes it into a text."""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, float) and value == value and abs(value) < 1e21 and value == int(value):
+        return str(int(value))
+    return str(value)
