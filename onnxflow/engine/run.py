@@ -15,8 +15,9 @@ from typing import TypeVar
 from onnxflow.cancel import CancelToken
 from onnxflow.collector import collector_paused, collector_sparing_the_past
 from onnxflow.engine.cache import ResultCache
+from onnxflow.engine.context import Outcome, Run
 from onnxflow.engine.events import Listener, ListenerFailed
-from onnxflow.engine.execute import Outcome, Run, execute
+from onnxflow.engine.execute import execute
 from onnxflow.engine.places import Placing, check_places, places
 from onnxflow.engine.plan import make_plan
 from onnxflow.engine.record import described
