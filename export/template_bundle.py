@@ -44,6 +44,8 @@ from onnxflow.models.weights import Weights
 from onnxflow.providers.session import LOW, SessionKey, load_graph
 
 PRECISIONS: Final = ("fp32", "int8")
+TORCH_ONLY: Final = ("fp16", "int8-static")
+"""Precisions that only the tracing engine makes."""
 TOOLS: Final = ("onnxflow", "onnxruntime", "numpy")
 
 _ALIGNED: Final = 64
@@ -72,11 +74,13 @@ def export_with_templates(
     """
     unknown = [precision for precision in precisions if precision not in PRECISIONS]
     if unknown or not precisions:
-        given = repr(unknown[0]) if unknown else "none"
-        raise UsageError(
-            f"--engine template makes no {given}",
-            hint=f"it makes {' and '.join(PRECISIONS)}; --engine torch makes the others, from the same file",
-        )
+        if unknown and unknown[0] in TORCH_ONLY:
+            raise UsageError(
+                f"without PyTorch, with --engine template, there is no {unknown[0]}",
+                hint=f"it makes {' and '.join(PRECISIONS)}; --engine torch (the extra 'export') makes {unknown[0]}",
+            )
+        given = f"unknown precision {unknown[0]!r}" if unknown else "no precision is given"
+        raise UsageError(given, hint=f"choose {' or '.join(PRECISIONS)}; --precision may be given several times")
     if storage not in ("fp32", "fp16"):
         raise UsageError(f"unknown storage {storage!r}", hint="choose fp32 or fp16")
     bundle = check_target(model.root, bundle)

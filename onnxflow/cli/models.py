@@ -31,13 +31,18 @@ def list_models(ctx: typer.Context, folders: Folders = None, extra: Extra = None
     if ctx.invoked_subcommand is not None:
         ctx.obj = folders
         return
-    rows = [
-        ("NAME", "FAMILY", "PRECISIONS", "SIZE", "FOLDER"),
-        *(_row(entry) for entry in _store(folders, extra).entries()),
-    ]
-    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
-    for row in rows:
+    from onnxflow.errors import printable
+
+    store = _store(folders, extra)
+    entries = store.entries()
+    rows = [("NAME", "FAMILY", "PRECISIONS", "SIZE", "FOLDER"), *map(_row, entries), *_networks(store)]
+    cells = [[printable(cell) for cell in row] for row in rows]
+    widths = [max(len(row[column]) for row in cells) for column in range(len(rows[0]))]
+    for row in cells:
         typer.echo("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
+    for entry in entries:
+        if entry.problem:
+            typer.echo(f"note: {printable(entry.name)} cannot be used: {printable(entry.problem)}", err=True)
 
 
 @models.command("rm")
@@ -82,14 +87,27 @@ def _row(entry: Entry) -> tuple[str, str, str, str, str]:
     from onnxflow.models.foreign import NAMED
 
     if entry.manifest is None:
-        return entry.name, "damaged", entry.problem or "", _size(entry), str(entry.folder)
+        return entry.name, "not usable", "", _size(entry), str(entry.folder)
     note = f" ({NAMED})" if entry.manifest.foreign else "" if is_bundle(entry.folder) else " (as it is)"
     precisions = ", ".join(entry.manifest.variants) + note
     return entry.name, entry.manifest.family, precisions, _size(entry), str(entry.folder)
 
 
+def _networks(store: ModelStore) -> list[tuple[str, str, str, str, str]]:
+    """What lies in the folders of single networks, by the kind that it lies under; nothing of it is read."""
+    from onnxflow.models.folders import DIFFUSERS, DIFFUSION_MODELS, TEXT_ENCODERS, VAE
+
+    kinds = (DIFFUSERS, DIFFUSION_MODELS, TEXT_ENCODERS, VAE)
+    found = [(kind, store.find(kind, name)) for kind in kinds for name in store.names(kind)]
+    return [(one.name, f"({kind})", "", _bytes(one.path), str(one.path)) for kind, one in found]
+
+
 def _size(entry: Entry) -> str:
+    return _bytes(entry.folder)
+
+
+def _bytes(folder: Path) -> str:
     """What the files of a model take on disk."""
-    files = entry.folder.rglob("*") if entry.folder.is_dir() else [entry.folder]
+    files = folder.rglob("*") if folder.is_dir() else [folder]
     total = sum(path.stat().st_size for path in files if path.is_file())
     return f"{total / 1e9:.1f} GB" if total >= 1e9 else f"{total / 1e6:.1f} MB"

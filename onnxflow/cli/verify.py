@@ -41,13 +41,11 @@ def verify(
     check_files(model, lambda name: None if quiet else typer.echo(f"reading {name}", err=True))
     wrong = []
     asked = False
-    place = "" if device == CPU else f" on {device}"
+    place, origin = "" if device == CPU else f" on {device}", model.manifest.compared_with
     for verdict in verdicts(model, cancel, device, split=health.split):
         asked = True
-        line = (
-            f"{verdict.component}, {verdict.variant}{place}: {verdict.error:.1e} from PyTorch ({verdict.at_export:.1e} "
-            f"at export, allowed {verdict.allowed:.0e})"
-        )
+        told = f"{verdict.at_export:.1e} at export, allowed {verdict.allowed:.0e}"
+        line = f"{verdict.component}, {verdict.variant}{place}: {verdict.error:.1e} from {origin} ({told})"
         if not verdict.right:
             wrong.append(line)
         elif not quiet:

@@ -70,9 +70,15 @@ def _lines(file: Path) -> Iterator[_Line]:
         text = data.decode("utf-8-sig")
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or "it is not UTF-8"
-        raise UsageError(f"the list of model folders cannot be read: {reason}", where=str(file)) from None
+        raise UsageError(
+            f"the list of model folders cannot be read: {reason}",
+            where=str(file),
+            hint="name a file in the form of ComfyUI's extra_model_paths.yaml, in UTF-8",
+        ) from None
     if len(data) > LARGEST:
-        raise UsageError(f"the list of model folders has more than {LARGEST:,} bytes", where=str(file))
+        raise UsageError(
+            f"the list of model folders has more than {LARGEST:,} bytes", where=str(file), hint="name another file"
+        )
     for number, raw in enumerate(text.splitlines(), 1):
         line = raw.rstrip()
         bare = line.lstrip(" ")
@@ -126,6 +132,10 @@ def _paths(value: _Value, file: Path) -> list[str]:
     """The texts of a value: that of its line, or those of the lines of its block, as they are."""
     if value.text in _BLOCKS:
         return [path for line in value.below for path in _of_block(line, file)]
+    if value.below and all(line.text.startswith("-") for line in value.below):
+        raise _wrong(file, value.below[0].number, "it is a list", "put a | after the key, and leave the dashes away")
+    if value.text[:1] == ">":
+        raise _wrong(file, value.number, f"{shown(value.text)} joins lines", "write | instead of >")
     if value.below and value.text not in _NOTHING:
         line = value.below[0]
         raise _wrong(file, line.number, "it is indented otherwise than its neighbours", "line the keys up")

@@ -113,6 +113,12 @@ class Variant:
     direct: bool = False
 
 
+DENOISER: Final = "unet"
+
+TORCH: Final = "PyTorch"
+CHECKPOINT: Final = "the checkpoint"
+
+
 @dataclass(frozen=True, slots=True)
 class Component:
     """One network of the bundle: its variants by precision, its graph's inputs and outputs with named dimensions, and
@@ -140,7 +146,7 @@ class FileRecord:
 @dataclass(frozen=True, slots=True)
 class Manifest:
     """Everything ``onnxflow.json`` says; ``foreign`` when there is none, and the same was read from the files of an
-    Optimum or Diffusers folder."""
+    Optimum or Diffusers folder. ``compared_with`` is what gave the answers that the graphs were compared with."""
 
     name: str
     family: str
@@ -153,11 +159,15 @@ class Manifest:
     components: Mapping[str, Component]
     files: Mapping[str, FileRecord]
     foreign: bool = False
+    compared_with: str = TORCH
 
     @property
     def variants(self) -> tuple[str, ...]:
-        """Every variant that some component has, in the order they are listed."""
-        return tuple(dict.fromkeys(variant for item in self.components.values() for variant in item.variants))
+        """The variants that the model can be asked for, in the order they are listed: those of its denoiser, where it
+        has one, and not one that a small component alone has."""
+        denoiser = self.components.get(DENOISER)
+        items = [denoiser] if denoiser is not None else self.components.values()
+        return tuple(dict.fromkeys(variant for item in items for variant in item.variants))
 
     @property
     def alternatives(self) -> tuple[str, ...]:
@@ -180,7 +190,7 @@ def parse_manifest(data: bytes, where: str) -> Manifest:
             where=where,
             hint="update onnxflow, or export the model again with this version",
         )
-    image, latent = root.section("image"), root.section("latent")
+    image, latent, tools = root.section("image"), root.section("latent"), document.get("tools")
     components = root.mapping("components", _component)
     return Manifest(
         name=root.text("name"),
@@ -193,6 +203,7 @@ def parse_manifest(data: bytes, where: str) -> Manifest:
         texts=_texts(root.mapping("text", _text, least=1), components, where),
         components=components,
         files=root.mapping("files", lambda item: FileRecord(item.whole("size", 0, 2**63 - 1), item.text("sha256"))),
+        compared_with=CHECKPOINT if isinstance(tools, dict) and "torch" not in tools else TORCH,
     )
 
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+import unicodedata
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -51,12 +52,13 @@ def alike(folders: Sequence[Path], name: str) -> list[Found]:
     """The models that a plain name may mean where none has it: those of its name or stem in letters of another case;
     else, if it was written with a suffix, those of its last part alone, in whatever folder. Each path once."""
     listed = list(every(folders))
-    wanted, stem = name.lower(), without_suffix(name).lower()
-    for matches in (
-        lambda found: found.name.lower() == wanted,
-        lambda found: without_suffix(found.name).lower() == stem,
-        lambda found: _says_enough(name) and _last(without_suffix(found.name).lower()) == _last(stem),
-    ):
+    wanted, stem = _folded(name), _folded(without_suffix(name))
+    rules: tuple[Callable[[Found], bool], ...] = (
+        lambda found: _folded(found.name) == wanted,
+        lambda found: _folded(without_suffix(found.name)) == stem,
+        lambda found: _says_enough(name) and _last(_folded(without_suffix(found.name))) == _last(stem),
+    )
+    for matches in rules:
         chosen = [found for found in listed if matches(found)]
         if chosen:
             return chosen
@@ -87,6 +89,11 @@ def _says_enough(name: str) -> bool:
     """Whether the last part of a name is a file's, and one that not every model's file has."""
     stem = without_suffix(name)
     return stem != name and _last(stem).lower() not in _GENERIC
+
+
+def _folded(name: str) -> str:
+    """A name without the difference of cases, and of letters in one piece or in several (a file copied from macOS)."""
+    return unicodedata.normalize("NFC", name).lower()
 
 
 def _last(name: str) -> str:

@@ -171,8 +171,12 @@ class ModelStore:
 
     def missing_hint(self, name: str, kind: str = CHECKPOINTS) -> str:
         """What to do about the missing model ``name``: the nearest names, or why the file that lies there is none."""
+        mapped = self._mapped(name)
+        if mapped != name:
+            said = ModelStore(self.roots, self.extra).missing_hint(mapped, kind)
+            return f"--map-model takes {shown(mapped)} for it, which is not there: {said}"
         try:
-            plain = "/".join(file_guard.split(self._mapped(name)))
+            plain = "/".join(file_guard.split(name))
         except ValueError as reason:
             return f"the name {reason}: use one relative to {kind}/, such as {EMBEDDED_NAME!r}"
         folders = self.folders(kind)
@@ -186,7 +190,7 @@ class ModelStore:
         known = self._without_variant(base) if at and kind == CHECKPOINTS else None
         if known is not None:
             return _variants_hint(known, variant)
-        searched = ", ".join(str(folder) for folder in folders) or "no model folder is set, see --models"
+        searched = ", ".join(map(_with_absence, folders)) or "no model folder is set, see --models"
         names = self.checkpoints() if kind == CHECKPOINTS else self.names(kind)
         nearest = did_you_mean(without_suffix(plain), names, what="models") if names else "there are none"
         return f"{nearest} (searched: {searched})"
@@ -261,6 +265,11 @@ class ModelStore:
         from onnxflow.models.diffusers_folder import open_diffusers
 
         return open_diffusers(found.path, self.templates)
+
+
+def _with_absence(folder: Path) -> str:
+    """A folder that was searched; one that is not there is called so: --models may name the wrong level."""
+    return str(folder) if folder.is_dir() else f"{folder}, which is not there"
 
 
 def _key(name: str) -> str:

@@ -52,7 +52,8 @@ _AGAIN: Final = "the file is damaged or of another format: copy or download it a
 _CUT_OFF: Final = "the download or copy was cut off: copy or download it again"
 _OTHERS: Final = {
     b"PK\3\4": "a zip archive, as PyTorch's .ckpt and .pt files are",
-    b"\x80\2": "a pickle, as old .ckpt files are",
+    **{bytes([0x80, version]): "a pickle, as older .ckpt and .pt files are" for version in (2, 3, 4, 5)},
+    bytes(8): "filled with zeros",
     b"version ": "a text, perhaps Git LFS's pointer to the model",
     b"<": "a web page, perhaps one that asks to log in",
     b"GGUF": "a GGUF file",
@@ -87,7 +88,7 @@ def read_header(file: MappedFile) -> TensorHeader:
         raise _refusal(where, missing, _CUT_OFF)
     prefix = file.read(0, 8)
     length = int.from_bytes(prefix, "little")
-    if length > MAX_HEADER:
+    if length > MAX_HEADER or not length:
         for beginning, kind in _OTHERS.items():
             if prefix.startswith(beginning):
                 raise _refusal(where, f"it is {kind}", "use the .safetensors file of the model")

@@ -136,6 +136,20 @@ DualClipType = Annotated[
 ClipDevice = Annotated[str, Combo((USUAL_DEVICE, "cpu"), advanced=True), Omissible(tells_default=False)]
 
 
+def _tell_checkpoint(ctx: Context, name: str) -> None:
+    """Say which model a saved name stands for, where that is called otherwise."""
+    found = ctx.disk.store.resolve(name)
+    if found is not None and found != name:
+        ctx.remark(f"{name} is {found} here")
+
+
+def _tell(ctx: Context, kind: str, name: str) -> None:
+    """The same for a network in a file of its own."""
+    found = ctx.disk.store.find(kind, name).name
+    if found != name:
+        ctx.remark(f"{name} is {found} here")
+
+
 @node(
     "CheckpointLoaderSimple",
     category="loaders",
@@ -144,6 +158,7 @@ ClipDevice = Annotated[str, Combo((USUAL_DEVICE, "cpu"), advanced=True), Omissib
 )
 def checkpoint_loader_simple(ctx: Context, ckpt_name: CheckpointName) -> tuple[Model, Clip, Vae]:
     """Handles to the three parts of a model; nothing is loaded until a node runs one of them."""
+    _tell_checkpoint(ctx, ckpt_name)
     source = ctx.disk.store.checkpoint(ckpt_name)
     return Model(source), Clip(source), Vae(source)
 
@@ -157,6 +172,7 @@ def checkpoint_loader_simple(ctx: Context, ckpt_name: CheckpointName) -> tuple[M
 )
 def checkpoint_loader(ctx: Context, config_name: ConfigName, ckpt_name: CheckpointName) -> tuple[Model, Clip, Vae]:
     """Handles to the three parts of a model; its own tensors say what a configuration would."""
+    _tell_checkpoint(ctx, ckpt_name)
     source = ctx.disk.store.checkpoint(ckpt_name)
     return Model(source), Clip(source), Vae(source)
 
@@ -173,6 +189,7 @@ def _folder_identity(disk: Disk, model_path: str | None = None) -> str:
 )
 def diffusers_loader(ctx: Context, model_path: FolderName) -> tuple[Model, Clip, Vae]:
     """Handles to the three parts of a Diffusers folder."""
+    _tell(ctx, DIFFUSERS, model_path)
     source = ctx.disk.store.diffusers(model_path)
     return Model(source), Clip(source), Vae(source)
 
@@ -189,6 +206,7 @@ def _unet_identity(disk: Disk, unet_name: str | None = None) -> str:
 )
 def unet_loader(ctx: Context, unet_name: UnetName, weight_dtype: WeightType) -> Model:
     """A handle to a denoiser in a file of its own."""
+    _tell(ctx, DIFFUSION_MODELS, unet_name)
     return Model(ctx.disk.store.unet(unet_name))
 
 
@@ -199,6 +217,7 @@ def _clip_identity(disk: Disk, clip_name: str | None = None) -> str:
 @node("CLIPLoader", category="advanced/loaders", display_name="Load CLIP", fingerprint=_clip_identity)
 def clip_loader(ctx: Context, clip_name: ClipName, type: ClipType, device: ClipDevice = USUAL_DEVICE) -> Clip:
     """A handle to a text encoder in a file of its own, which says itself which family's it is."""
+    _tell(ctx, TEXT_ENCODERS, clip_name)
     return Clip(ctx.disk.store.clip(clip_name))
 
 
@@ -211,6 +230,8 @@ def dual_clip_loader(
     ctx: Context, clip_name1: ClipName, clip_name2: ClipName, type: DualClipType, device: ClipDevice = USUAL_DEVICE
 ) -> Clip:
     """A handle to SDXL's two text encoders in files of their own, in any order."""
+    for name in (clip_name1, clip_name2):
+        _tell(ctx, TEXT_ENCODERS, name)
     return Clip(ctx.disk.store.clip(clip_name1, clip_name2))
 
 
@@ -221,4 +242,5 @@ def _vae_identity(disk: Disk, vae_name: str | None = None) -> str:
 @node("VAELoader", category="loaders", display_name="Load VAE", fingerprint=_vae_identity)
 def vae_loader(ctx: Context, vae_name: VaeName) -> Vae:
     """A handle to an autoencoder in a file of its own, or of a checkpoint of all networks."""
+    _tell(ctx, VAE, vae_name)
     return Vae(ctx.disk.store.vae(vae_name))

@@ -39,7 +39,8 @@ def test_every_model_is_listed_with_its_precisions(folder: Path) -> None:
     assert head.split() == ["NAME", "FAMILY", "PRECISIONS", "SIZE", "FOLDER"]
     assert [line.split()[0] for line in lines] == ["onnxflow-tiny", "broken", "sub/mine"]
     assert lines[0].split()[1] == "sd1"
-    assert "damaged  the model's file unet/model.onnx is missing" in lines[1]
+    assert "not usable" in lines[1]
+    assert "note: broken cannot be used: the model's file unet/model.onnx is missing" in done.stderr
     assert "fp32, int8" in lines[2]
     assert " MB " in lines[2]
     assert lines[2].endswith(str(folder / "models" / "checkpoints" / "sub" / "mine"))

@@ -269,3 +269,24 @@ def test_a_whole_model_s_folder_serves_where_a_part_of_one_is_asked_for(tmp_path
     with pytest.raises(ModelError, match="'mine' is a whole model") as caught:
         store.clip("mine", "mine")
     assert caught.value.hint
+
+
+def test_a_variant_that_a_small_network_alone_has_is_none_of_the_model(tmp_path: Path) -> None:
+    folder = write(tmp_path / "checkpoints" / "mine", "int8")
+    document = json.loads((folder / "onnxflow.json").read_text("utf-8"))
+    del document["components"]["unet"]["variants"]["fp32"]
+    (folder / "onnxflow.json").write_text(json.dumps(document))
+    store = ModelStore((tmp_path,))
+    assert store.resolve("mine@int8") == "mine@int8"
+    assert store.resolve("mine@fp32") is None and "has no variant 'fp32'; variants: int8" in refusal(store, "mine@fp32")
+
+
+def test_a_mapping_to_what_is_not_there_is_said(tmp_path: Path) -> None:
+    said = refusal(ModelStore((tmp_path,), renamed=renamed({"old": "new"})), "old")
+    assert "--map-model takes 'new' for it, which is not there" in said
+    assert "checkpoints, which is not there" in said
+
+
+def test_letters_of_one_piece_or_several_are_the_same(tmp_path: Path) -> None:
+    write(tmp_path / "checkpoints" / "u\u0308ber")
+    assert ModelStore((tmp_path,)).resolve("\u00fcber.safetensors") == "u\u0308ber"

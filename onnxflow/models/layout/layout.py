@@ -17,13 +17,27 @@ _OPEN_CLIP = "cond_stage_model.model."  # Stable Diffusion 2.x
 _XL_CLIP, _XL_OPEN_CLIP = "conditioner.embedders.0.transformer.", "conditioner.embedders.1.model."
 _REFINER_OPEN_CLIP = "conditioner.embedders.0.model."
 _SD2_SKIPPED = 1  # the UNet of 2.x was trained on the layer before the last: that is all anybody reads
+_LOADERS = (
+    "UNETLoader reads it in diffusion_models/, CLIPLoader text encoders in text_encoders/, VAELoader a VAE in vae/"
+)
 _OTHERS = {
     "double_blocks.0.img_attn.qkv.weight": "Flux",
     "joint_blocks.0.x_block.attn.qkv.weight": "Stable Diffusion 3",
     "model.diffusion_model.double_blocks.0.img_attn.qkv.weight": "Flux",
     "model.diffusion_model.joint_blocks.0.x_block.attn.qkv.weight": "Stable Diffusion 3",
     "conv_in.weight": "a single network in Diffusers' layout",
+    "encoder.conv_in.weight": "an autoencoder (VAE), which VAELoader reads in vae/",
+    "decoder.conv_in.weight": "an autoencoder (VAE), which VAELoader reads in vae/",
+    "first_stage_model.encoder.conv_in.weight": "an autoencoder (VAE), which VAELoader reads in vae/",
+    "input_blocks.0.0.weight": "a denoiser, which UNETLoader reads in diffusion_models/",
+    "text_model.embeddings.token_embedding.weight": "a text encoder, which CLIPLoader reads in text_encoders/",
+    "transformer.resblocks.0.ln_1.weight": "a text encoder, which CLIPLoader reads in text_encoders/",
+    "control_model.input_blocks.0.0.weight": "a ControlNet, which belongs into controlnet/",
+    "controlnet_cond_embedding.conv_in.weight": "a ControlNet, which belongs into controlnet/",
+    "conv_first.weight": "an upscaling model, which belongs into upscale_models/",
+    "emb_params": "an embedding, which belongs into embeddings/",
 }
+_LORA = (".lora_down.weight", ".lora_up.weight", ".lora_A.weight", ".lora.down.weight", ".hada_w1_a", ".lokr_w1")
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +66,12 @@ def read_layout(shapes: Shapes, where: str) -> Layout:
     """The networks whose tensors have these shapes; ModelError when they are of no family that is known, or a weight is
     missing."""
     family = _family(shapes, where)
+    if not any(name.startswith(VAE) for name in shapes):
+        raise ModelError(
+            "the checkpoint holds no autoencoder (VAE)",
+            where=where,
+            hint=f"use a full checkpoint with denoiser, text encoder and VAE; of this one, {_LOADERS}",
+        )
     unet, unet_places = read_unet(part_of(where, shapes, UNET))
     vae, vae_places = read_vae(part_of(where, shapes, VAE))
     return Layout(family, _text(family, shapes, where), unet, unet_places, vae, vae_places)
@@ -67,9 +87,11 @@ def _family(shapes: Shapes, where: str) -> str:
         raise ModelError(
             "the checkpoint holds a denoiser, but no text encoder that is known",
             where=where,
-            hint="use a full checkpoint: the denoiser, the text encoder and the VAE in one file",
+            hint=f"use a full checkpoint with denoiser, text encoder and VAE; of this one, {_LOADERS}",
         )
     other = next((name for key, name in _OTHERS.items() if key in shapes), None)
+    if other is None and any(name.endswith(_LORA) for name in shapes):
+        other = "a LoRA, which belongs into loras/"
     raise ModelError(
         f"the file is {other}" if other else "the file is no checkpoint of Stable Diffusion that is known",
         where=where,

@@ -90,3 +90,21 @@ def test_a_convolution_may_stand_for_a_matrix() -> None:
     assert places["to_q.weight"] == Place("a.q.weight", (4, 4))
     assert places["to_q.bias"] == Place("a.q.bias", (4,))
     assert places["conv.weight"] == Place("a.c.weight", (4, 4, 3, 3))
+
+
+@pytest.mark.parametrize(
+    ("names", "words"),
+    [
+        (["lora_unet_x.lora_down.weight"], "a LoRA, which belongs into loras/"),
+        (["encoder.conv_in.weight"], "VAELoader reads in vae/"),
+        (["control_model.input_blocks.0.0.weight"], "a ControlNet"),
+        (["text_model.embeddings.token_embedding.weight"], "CLIPLoader reads"),
+        (["emb_params"], "an embedding"),
+        ([f"{UNET}input_blocks.0.0.weight"], "no text encoder"),
+        ([f"{UNET}input_blocks.0.0.weight", "cond_stage_model.transformer.text_model.x"], "no autoencoder (VAE)"),
+    ],
+)
+def test_a_file_that_is_no_checkpoint_is_called_what_it_is(names: list[str], words: str) -> None:
+    with pytest.raises(ModelError) as caught:
+        read_layout(dict.fromkeys(names, (1, 1)), "x")
+    assert words in caught.value.message and caught.value.hint
