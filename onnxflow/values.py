@@ -179,6 +179,14 @@ class Guider:
     nested: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class ExecutionBlocker:
+    """In the place of a value: what reads it does not run, nor what reads that. A ``message`` is told to the clients of
+    the run, as an error that does not end it."""
+
+    message: str | None = None
+
+
 CARRIED: Mapping[str, type[Model | Clip | Vae]] = MappingProxyType(
     {**{handle.SOCKET: handle for handle in HANDLES}, Guider.SOCKET: Model}
 )

@@ -68,7 +68,9 @@ def _silent(event: Event) -> None:
 
 def title_of(graph: Graph, node_id: str) -> str:
     """A node as progress and summary name it."""
-    node = graph.nodes[node_id]
+    node = graph.nodes.get(node_id)
+    if node is None:  # one that a node made
+        return printable(node_id)
     return printable(f"{node.title or node.class_type} ({node_id})")
 
 
@@ -85,7 +87,7 @@ class _Lines:
     def __call__(self, event: Event) -> None:
         if event.type == "executing":
             self.finish()
-            self._current = event.data["node"] or ""
+            self._current = event.data.get("display_node") or ""
             self._started = time.perf_counter()
         elif event.type == "progress":
             self._steps = f", {event.data['value']} of {event.data['max']} steps" if event.data["max"] > 1 else ""
@@ -122,7 +124,7 @@ class _Bars:
                 return
             self._started = time.perf_counter()
             self._total = 1
-            self._title = title_of(self._graph, event.data["node"])
+            self._title = title_of(self._graph, event.data["display_node"])
             self._task = self._progress.add_task(self._title, total=1)
         elif event.type == "progress" and self._task is not None:
             self._total = event.data["max"]

@@ -12,13 +12,14 @@ from onnxflow.values import SavedFile
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """What a node gave: one list of values an output, the files it wrote, what clients are shown, and what sessions did
-    for it."""
+    """What a node gave: one list of values an output, the files it wrote, what clients are shown, what sessions did
+    for it, and the keys of the nodes that ran in its place."""
 
     outputs: tuple[list[Any], ...]
     saved: tuple[SavedFile, ...] = ()
     ui: Mapping[str, Any] = field(default_factory=dict)
     uses: tuple[SessionUse, ...] = ()
+    inner: tuple[bytes, ...] = ()
 
 
 class ResultCache:
@@ -27,6 +28,7 @@ class ResultCache:
     def __init__(self) -> None:
         self._results: dict[bytes, Result] = {}
         self._networks = False
+        self._nested = False
 
     @property
     def networks(self) -> bool:
@@ -46,13 +48,22 @@ class ResultCache:
     def put(self, key: bytes, result: Result) -> None:
         """Store a result."""
         self._networks |= bool(result.uses)
+        self._nested |= bool(result.inner)
         self._results[key] = result
 
     def retain(self, keys: Iterable[bytes]) -> None:
-        """Drop every result whose key is not among ``keys``."""
+        """Drop every result whose key is not among ``keys``, nor behind one of them as a node that ran in its place:
+        where little changed, most of such nodes are wanted again."""
         if len(self._results) == 0:
             return
         wanted = set(keys)
+        waiting = list(wanted) if self._nested else []
+        while waiting:
+            result = self._results.get(waiting.pop())
+            for key in result.inner if result is not None else ():
+                if key not in wanted:
+                    wanted.add(key)
+                    waiting.append(key)
         for key in [k for k in self._results if k not in wanted]:
             del self._results[key]
 

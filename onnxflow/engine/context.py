@@ -74,7 +74,7 @@ ROOM: Final = 1_000_000_000
 class NodeContext:
     """The engine as one node sees it (nodes.context.Context)."""
 
-    __slots__ = ("_before", "_on_cpu", "_outcome", "_reached", "_run", "_usual", "node")
+    __slots__ = ("_before", "_on_cpu", "_outcome", "_reached", "_run", "_usual", "call", "node")
 
     def __init__(self, run: Run, node: NodeRef, outcome: Outcome) -> None:
         self._run = run
@@ -84,6 +84,7 @@ class NodeContext:
         self._usual: set[str] = set()
         self._on_cpu = True
         self.node = node
+        self.call = 0
 
     @property
     def disk(self) -> Disk:

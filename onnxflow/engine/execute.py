@@ -63,7 +63,7 @@ def execute(plan: Plan, run: Run, outcome: Outcome) -> None:
         if result.uses:
             outcome.node_uses[position] = result.uses
         if watched is not None:
-            _look(watched, position, result, run, outcome)
+            look(watched, position, result, run, outcome)
         values.store(step, result)
         preflight.check(step, result)
         if not step.links:
@@ -83,7 +83,7 @@ def remarks_of(result: Result) -> list[str]:
     return [line for handle in handles if handle is not None for line in handle.source.remarks]
 
 
-def _look(watched: Watched, position: int, result: Result, run: Run, outcome: Outcome) -> None:
+def look(watched: Watched, position: int, result: Result, run: Run, outcome: Outcome) -> None:
     """Have the result looked at, and tell which files came of it."""
     for node_id, files in watched.tell(position, result):
         outcome.looked += files

@@ -44,6 +44,8 @@ def _collect(spec: NodeSpec, returned: list[Any]) -> Result:
     count = len(spec.outputs)
     for value in returned:
         if isinstance(value, NodeResult):
+            if value.expand is not None:
+                raise InputError(f"{spec.name} returned nodes to run in its place, and does not say that it may")
             saved += value.saved
             for name, shown in value.ui.items():
                 ui[name] = [*ui.get(name, ()), *shown]

@@ -50,18 +50,20 @@ class Placing:
 
 @dataclass(frozen=True, slots=True)
 class Places:
-    """The wishes by node and component; what is not there is ANY."""
+    """The wishes by node and component, ``others`` those for nodes that come to be during the run; what is not there is
+    ANY."""
 
     wishes: Mapping[str, Wishes] = field(default_factory=dict)
     marks: str = ""
+    others: Wishes = field(default_factory=dict)
 
     def of(self, node_id: str, component: str) -> Wish:
         """What is wished for a component that a node runs."""
-        return self.wishes.get(node_id, _NONE).get(component, ANY)
+        return self.wishes.get(node_id, self.others).get(component, ANY)
 
     def tag(self, call: Call) -> str:
         """A text that differs where results of the call may; empty when it runs no network, or nothing is wished."""
-        wishes = self.wishes.get(call.node.id, _NONE)
+        wishes = self.wishes.get(call.node.id, self.others)
         if not wishes and not self.marks:
             return ""
         runs = [component for _, components in run_by(call.spec) for component in components]
@@ -136,7 +138,13 @@ def places(checked: Checked, workflow: Workflow, placing: Placing) -> Places:
             brought[node_id, kind] = _Inherited(flag, file)
         if wishes:
             found[node_id] = wishes
-    return Places(found, marks)
+    others = {
+        component: wish
+        for kind in COMPONENTS.values()
+        for component in kind
+        if (wish := _first(component, None, flags, _NONE, _NONE, placing.profile)) is not None
+    }
+    return Places(found, marks, others)
 
 
 def component_wishes(placing: Placing) -> Callable[[str], Wish]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
@@ -75,14 +76,7 @@ def make_plan(
             origin = by_id[link.node]
             links.append((name, origin.first + link.slot))
             origins.append((name, origin.key, link.slot))
-        fingerprint = _fingerprint(call, disk) if spec.fingerprint is not None else ""
-        if spec.hidden and "UNIQUE_ID" in spec.hidden.values():
-            fingerprint += f"#{node_id}"  # the result depends on the id
-        if tag := placed.tag(call):
-            fingerprint += f"@{tag}"
-        if rules and run_by(spec):
-            fingerprint += f"%{rules}"
-        key = content_key(spec.name, fingerprint, call.literals, origins)
+        key = content_key(spec.name, outside(call, disk, placed, rules), call.literals, origins)
         twin = first_with.setdefault(key, position)
         step = Step(
             call, key, tuple(links), size, -1 if twin == position else twin, False, known is not None and key in known
@@ -117,10 +111,31 @@ def _mark_needed(steps: Sequence[Step], outputs: Sequence[Step], size: int) -> t
     return tuple(readers)
 
 
+def outside(call: Call, disk: Disk, placed: Places, rules: str) -> str:
+    """What the result of a call depends on besides its inputs, as a text."""
+    spec: NodeSpec = call.spec
+    fingerprint = _fingerprint(call, disk) if spec.fingerprint is not None else ""
+    if spec.by_id:
+        fingerprint += f"#{call.node.id}"
+    if tag := placed.tag(call):
+        fingerprint += f"@{tag}"
+    if rules and run_by(spec):
+        fingerprint += f"%{rules}"
+    return fingerprint
+
+
 def _fingerprint(call: Call, disk: Disk) -> str:
+    """What the class says; a text that no other result has where it cannot tell."""
     spec: NodeSpec = call.spec
     assert spec.fingerprint is not None
+    if spec.fingerprinted is None:
+        given = {**call.literals, **dict.fromkeys((name for name, _ in call.links), None)}
+    else:
+        given = {name: call.literals.get(name) for name in spec.fingerprinted}
     try:
-        return spec.fingerprint(disk, **{name: call.literals.get(name) for name in spec.fingerprinted})
+        found = spec.fingerprint(disk, **given)
     except OnnxflowError as error:
         raise error.at(call.node.ref) from None
+    except Exception:  # as in ComfyUI: the node runs, and says what is wrong if it still is
+        found = None
+    return found if found is not None else f"!{os.urandom(16).hex()}"

@@ -16,6 +16,7 @@ from onnxflow.cancel import CancelToken
 from onnxflow.collector import collector_paused, collector_sparing_the_past
 from onnxflow.engine.cache import ResultCache
 from onnxflow.engine.context import Outcome, Run
+from onnxflow.engine.dynamic import execute_dynamic
 from onnxflow.engine.events import Listener, ListenerFailed
 from onnxflow.engine.execute import execute
 from onnxflow.engine.places import Placing, check_places, places
@@ -85,10 +86,11 @@ def run_workflow(
     try:
         with collector_paused():
             checked = check(workflow, catalog, disk, targets, watch.nodes or () if watch is not None else ())
-            if watch is not None and watch.nodes is None:
+            if watch is not None and watch.nodes is None and not checked.dynamic:
                 checked = replace(checked, outputs=tuple(checked.calls))
             placed = places(checked, workflow, placing)
-            plan = make_plan(checked, disk, cache, placed, seed_rule if seed_rule != "next" else "")
+            rules = seed_rule if seed_rule != "next" else ""
+            plan = make_plan(checked, disk, cache, placed, rules)
             for step in plan.steps:
                 if step.needed and not step.cached and placed.wishes:
                     check_places(placed, step.call, placing.placer)
@@ -98,7 +100,10 @@ def run_workflow(
         run.emit("execution_start", {"timestamp": _now()})
         run.emit("execution_cached", {"nodes": plan.cached, "timestamp": _now()})
         try:
-            execute(plan, run, outcome)
+            if checked.dynamic:
+                plan = execute_dynamic(plan, checked, catalog, rules, run, outcome)
+            else:
+                execute(plan, run, outcome)
         except OnnxflowError as error:
             _tell(run, error, outcome)
             raise
@@ -144,7 +149,8 @@ def _tell(run: Run, error: OnnxflowError, outcome: Outcome) -> None:
         run.emit("execution_interrupted", common)
     else:
         cause = traceback.format_tb(error.__cause__.__traceback__) if isinstance(error, NodeError) else []  # type: ignore[union-attr]
-        inputs = run.workflow.graph.nodes[error.node.id].inputs if error.node else {}
+        known = run.workflow.graph.nodes.get(error.node.id) if error.node else None
+        inputs = known.inputs if known is not None else {}
         data = {
             "exception_message": error.render(),
             "exception_type": type(error).__name__,

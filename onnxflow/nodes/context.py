@@ -20,6 +20,11 @@ class Context(Protocol):
         ...
 
     @property
+    def call(self) -> int:
+        """Which call this is of those that a list makes, from 0."""
+        ...
+
+    @property
     def disk(self) -> Disk:
         """Folders and models."""
         ...

@@ -128,7 +128,7 @@ class Combo:
 
 @dataclass(frozen=True, slots=True)
 class Hidden:
-    """Filled in by the engine: PROMPT, EXTRA_PNGINFO, UNIQUE_ID."""
+    """Filled in by the engine: PROMPT, DYNPROMPT, EXTRA_PNGINFO, UNIQUE_ID."""
 
     type: str
 
@@ -139,6 +139,16 @@ class Omissible:
     take the first choice."""
 
     tells_default: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Lazy:
+    """Beside a socket or a widget: what is linked to the input runs only when the node asks for it."""
+
+
+@dataclass(frozen=True, slots=True)
+class RawLink:
+    """Beside a socket: the node is given the link itself, ``[node id, output]``, and not what comes through it."""
 
 
 Widget = Int | Float | String | Boolean | Combo

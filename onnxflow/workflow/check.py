@@ -26,6 +26,9 @@ _SUBGRAPH: Final = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}|workfl
 _CORE: Final = "comfy-core"
 """The pack that nodes of ComfyUI itself say they are of."""
 
+INPUT_TYPES: Final = "input_types"
+"""What a class's own check is called with that it may look at the types of links itself."""
+
 
 class Call(NamedTuple):
     """A node that passed the check: its class, its values in their declared types, and its links.
@@ -41,10 +44,12 @@ class Call(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Checked:
-    """What can run: calls in the order of execution, and the ids of those among them whose results somebody wants."""
+    """What can run: calls in the order of execution, the ids of those among them whose results somebody wants, and
+    whether any of their classes does what cannot be planned ahead."""
 
     calls: Mapping[str, Call]
     outputs: tuple[str, ...]
+    dynamic: bool = False
 
 
 def check(
@@ -104,7 +109,8 @@ def check(
             where=workflow.where,
             code="prompt_outputs_failed_validation",
         )
-    return Checked({node_id: calls[node_id] for node_id in order}, outputs)
+    dynamic = any(call.spec.dynamic for call in calls.values())
+    return Checked({node_id: calls[node_id] for node_id in order}, outputs, dynamic)
 
 
 def _unknown_class(node: Node, catalog: Catalog, pack: str) -> Problem:
@@ -160,9 +166,35 @@ def _bind(node: Node, catalog: Catalog, nodes: Mapping[str, Node], disk: Disk) -
             literals[declared.name] = parsed
         if problem is not None:
             problems.append(problem)
+    if spec.undeclared is not None:
+        _bind_undeclared(node, spec, literals, links, problems, nodes, catalog)
     if spec.validate is not None and not problems:
-        problems += _custom_problems(node, spec, literals, disk)
+        problems += _custom_problems(node, spec, literals, links, nodes, catalog, disk)
     return Call(node, spec, literals, tuple(links)), problems
+
+
+def _bind_undeclared(
+    node: Node,
+    spec: NodeSpec,
+    literals: dict[str, Any],
+    links: list[tuple[str, Link]],
+    problems: list[Problem],
+    nodes: Mapping[str, Node],
+    catalog: Catalog,
+) -> None:
+    """Add to the call of a class that takes inputs beside those that it declares what the node has of them."""
+    assert spec.undeclared is not None
+    for name, value in node.inputs.items():
+        declared = None if name in spec.by_name else spec.undeclared(name)
+        if declared is None:
+            continue
+        if type(value) is Link:
+            problem = _dangling(node, name, value, nodes, catalog)
+            if problem is not None:
+                problems.append(problem)
+            links.append((name, value))
+        elif declared.free:
+            literals[name] = value.value if type(value) is BadLink else value
 
 
 def _missing_problem(node: Node, declared: Input) -> Problem:
@@ -193,29 +225,14 @@ def _link_problem(
     node: Node, declared: Input, link: Link, nodes: Mapping[str, Node], catalog: Catalog, disk: Disk
 ) -> Problem | None:
     origin = nodes.get(link.node)
-    if origin is None:
-        return Problem(
-            "link_to_missing_node",
-            "An input is linked to a node that does not exist",
-            f"{declared.name}: node {link.node!r}",
-            node.ref,
-            did_you_mean(link.node, nodes, what="nodes"),
-            {"input_name": declared.name, "linked_node": list(link)},
-        )
-    outputs = catalog[origin.class_type].outputs
+    outputs = catalog[origin.class_type].outputs if origin is not None else ()
     if not 0 <= link.slot < len(outputs):
-        listed = ", ".join(f"{i} {o.name}" for i, o in enumerate(outputs)) or "none"
-        return Problem(
-            "link_to_missing_output",
-            "An input is linked to an output that does not exist",
-            f"{declared.name}: output {link.slot} of {origin.ref}",
-            node.ref,
-            f"its outputs: {listed}",
-            {"input_name": declared.name, "linked_node": list(link)},
-        )
+        return _dangling(node, declared.name, link, nodes, catalog)
     received = outputs[link.slot].type
     if received == declared.type or types_match(received, declared.type):
         return None
+    if INPUT_TYPES in catalog[node.class_type].validated:
+        return None  # the class looks at them itself
     return Problem(
         "return_type_mismatch",
         "Return type mismatch between linked nodes",
@@ -231,6 +248,32 @@ def _link_problem(
     )
 
 
+def _dangling(node: Node, name: str, link: Link, nodes: Mapping[str, Node], catalog: Catalog) -> Problem | None:
+    """What is wrong with a link that leads nowhere."""
+    origin = nodes.get(link.node)
+    if origin is None:
+        return Problem(
+            "link_to_missing_node",
+            "An input is linked to a node that does not exist",
+            f"{name}: node {link.node!r}",
+            node.ref,
+            did_you_mean(link.node, nodes, what="nodes"),
+            {"input_name": name, "linked_node": list(link)},
+        )
+    outputs = catalog[origin.class_type].outputs
+    if 0 <= link.slot < len(outputs):
+        return None
+    listed = ", ".join(f"{i} {o.name}" for i, o in enumerate(outputs)) or "none"
+    return Problem(
+        "link_to_missing_output",
+        "An input is linked to an output that does not exist",
+        f"{name}: output {link.slot} of {origin.ref}",
+        node.ref,
+        f"its outputs: {listed}",
+        {"input_name": name, "linked_node": list(link)},
+    )
+
+
 def types_match(received: str, declared: str) -> bool:
     """Whether an output of type ``received`` may feed an input of type ``declared``: ``*`` is any, commas list some."""
     if received == declared or "*" in (received, declared):
@@ -238,11 +281,30 @@ def types_match(received: str, declared: str) -> bool:
     return not {t.strip() for t in received.split(",")}.isdisjoint(t.strip() for t in declared.split(","))
 
 
-def _custom_problems(node: Node, spec: NodeSpec, literals: dict[str, Any], disk: Disk) -> list[Problem]:
-    """What the class's own check says; ComfyUI reports it once for each input the check names."""
+def _custom_problems(
+    node: Node,
+    spec: NodeSpec,
+    literals: dict[str, Any],
+    links: list[tuple[str, Link]],
+    nodes: Mapping[str, Node],
+    catalog: Catalog,
+    disk: Disk,
+) -> list[Problem]:
+    """What the class's own check says; ComfyUI reports it once for each input that the check is given."""
     assert spec.validate is not None
+    if spec.validates is None:
+        given = {name: literals.get(name) for name in spec.validated}
+    else:
+        there = {**literals, **dict.fromkeys((name for name, _ in links), None)}
+        given = {name: there[name] for name in spec.validated if name in there}
+        if INPUT_TYPES in spec.validated:
+            given[INPUT_TYPES] = {
+                name: catalog[nodes[link.node].class_type].outputs[link.slot].type
+                for name, link in links
+                if name in spec.by_name
+            }
     try:
-        message = spec.validate(disk, **{name: literals.get(name) for name in spec.validated})
+        message = spec.validate(disk, **given)
     except OnnxflowError as error:
         message = error.message + (f" ({error.hint})" if error.hint else "")
     if message is None:
@@ -251,11 +313,11 @@ def _custom_problems(node: Node, spec: NodeSpec, literals: dict[str, Any], disk:
         Problem(
             "custom_validation_failed",
             "Custom validation failed for node",
-            f"{name} - {message}",
+            f"{name} - {message}" if message else name,
             node.ref,
             extra={"input_name": name},
         )
-        for name in spec.validated
+        for name in given
     ]
 
 

@@ -41,7 +41,7 @@ def parse_literal(declared: Input, value: Any, node: Node, disk: Disk, *, bounde
         if high is not None and value > high:
             return _out_of_range(declared, value, node, disk, "value_bigger_than_max", f"bigger than max of {high}")
         return value
-    if declared.type == "*":
+    if declared.type == "*" or declared.free:
         return value
     if declared.type != "COMBO":
         return _problem(

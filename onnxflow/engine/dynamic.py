@@ -1,0 +1,411 @@
+"""Running a workflow that cannot be planned ahead: lazy inputs, nodes that make nodes, coroutines, blockers.
+
+What the outputs need is found from the end, and what is ready runs, in the order of the plan; nothing is recursive, so
+that a loop of nodes may be as long as it likes. Chosen for the whole workflow when one of its classes is dynamic.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from functools import partial
+from heapq import heappop, heappush
+from typing import Any
+
+from onnxflow.engine.cache import Result
+from onnxflow.engine.context import NodeContext, Outcome, Run
+from onnxflow.engine.execute import hidden_value, look, remarks_of
+from onnxflow.engine.failure import failed
+from onnxflow.engine.grow import grown
+from onnxflow.engine.kept import Kept
+from onnxflow.engine.live import Item, LivePrompt
+from onnxflow.engine.places import run_by
+from onnxflow.engine.plan import Plan
+from onnxflow.engine.preflight import Preflight
+from onnxflow.engine.rows import Row, Values, blocker_in, calls_of, collect, links_in, row_of
+from onnxflow.engine.tasks import Tasks
+from onnxflow.engine.uses import recalled
+from onnxflow.engine.watch import Watched
+from onnxflow.errors import InputError, OnnxflowError
+from onnxflow.values import ExecutionBlocker
+from onnxflow.workflow.check import Catalog, Checked
+
+
+def execute_dynamic(plan: Plan, checked: Checked, catalog: Catalog, rules: str, run: Run, outcome: Outcome) -> Plan:
+    """Run what the outputs of ``checked`` need, writing what is done into ``outcome``, as ``execute`` does.
+
+    Returns the plan as it came about: with the nodes that others made, and ``needed`` where a node had to be there.
+    """
+    flow = _Flow(plan, checked, catalog, rules, run, outcome)
+    try:
+        flow.go(checked.outputs)
+    finally:
+        flow.close()
+    return flow.plan()
+
+
+class _Flow:
+    """One run of a growing graph."""
+
+    def __init__(self, plan: Plan, checked: Checked, catalog: Catalog, rules: str, run: Run, outcome: Outcome) -> None:
+        self._run = run
+        self._outcome = outcome
+        self._catalog = catalog
+        self._rules = rules
+        self._plan = plan
+        self._prompt = LivePrompt(run.workflow)
+        self._tasks: Tasks[Item] = Tasks(run.cancel)
+        self._ready: list[tuple[tuple[int, int, int], Item]] = []
+        self._by_key: dict[bytes, Item] = {}
+        self._unfinished = 0
+        self._items: dict[str, Item] = {}
+        for position, step in enumerate(plan.steps):
+            node, spec = step.call.node, step.call.spec
+            first = 0 if spec.is_async or spec.output_node else 1
+            item = Item(step, position, (first, position, 0), node.ref, node.id)
+            item.readers = [0] * len(spec.outputs)
+            self._items[node.id] = item
+            for _, link in step.call.links:
+                self._items[link.node].readers[link.slot] += 1
+        self._kept = Kept(run, self._items)
+        outcome.recalled = recalled(plan, run.cache)
+        calls = [step.call for step in plan.steps if step.needed and not step.cached]
+        outcome.wanted = frozenset(name for call in calls for _, names in run_by(call.spec) for name in names)
+        self._preflight = Preflight(plan, run.places, run.placer, run.sessions)
+        self._watched = Watched(plan, run.watch, run.cache) if run.watch is not None else None
+
+    def go(self, outputs: Sequence[str]) -> None:
+        """Run until every output is there; the first error, or Cancelled."""
+        for node_id in outputs:
+            self._want(self._items[node_id])
+        while self._unfinished:
+            self._run.cancel.check()
+            finished = self._tasks.finished(wait=not self._ready) if self._tasks.running else None
+            if finished is not None:
+                self._came(*finished)
+            elif self._ready:
+                self._advance(heappop(self._ready)[1])
+            else:
+                raise self._stuck()
+
+    def close(self) -> None:
+        """End what still runs."""
+        self._tasks.close()
+
+    def plan(self) -> Plan:
+        """The plan as it came about."""
+        for item in self._items.values():
+            item.step.needed = item.wanted
+        return replace(self._plan, steps=tuple(item.step for item in self._items.values()))
+
+    def _want(self, item: Item) -> None:
+        """The item's result is needed, and so is what it is made of, as far as that is not known."""
+        waiting = [item]
+        while waiting:
+            item = waiting.pop()
+            if item.wanted:
+                continue
+            item.wanted = True
+            self._unfinished += 1
+            self._kept.begin(item)
+            item.known = self._run.cache.get(item.step.key) if self._run.cache is not None else None
+            if item.known is None:
+                item.twin = self._twin_of(item)
+                if item.twin is not None:
+                    self._wait(item, item.twin)
+                    for slot, readers in enumerate(item.readers):
+                        item.twin.readers[slot] += bool(readers)
+                else:
+                    self._by_key[item.step.key] = item
+                    for name, link in item.step.call.links:
+                        declared = item.step.call.spec.by_name.get(name)
+                        if declared is None or not declared.lazy:
+                            waiting += self._need(item, self._items[link.node])
+            self._push_if_ready(item)
+
+    def _twin_of(self, item: Item) -> Item | None:
+        """Another item that computes the same, or did if its values are still there."""
+        twin = self._by_key.get(item.step.key)
+        if twin is None or twin is item:
+            return None
+        if twin.done and any(wanted and kept is None for wanted, kept in zip(item.readers, twin.values, strict=True)):
+            return None
+        return twin
+
+    def _need(self, item: Item, origin: Item) -> list[Item]:
+        """Have the item wait for what it reads; the origin, if it is to be wanted for it."""
+        if origin.done and not self._kept.has(origin):
+            self._forget(origin)
+        self._wait(item, origin)
+        return [] if origin.wanted else [origin]
+
+    def _forget(self, item: Item) -> None:
+        """The item's values are gone, and somebody wants them again: as if it had not run."""
+        item.wanted = item.done = item.released = False
+        item.twin = None
+        self._by_key.pop(item.step.key, None)
+        for _, link in item.step.call.links:
+            self._items[link.node].readers[link.slot] += 1
+
+    def _wait(self, item: Item, origin: Item) -> None:
+        if not origin.done:
+            origin.waiters.append(item)
+            item.waits += 1
+
+    def _push_if_ready(self, item: Item) -> None:
+        if not item.waits:
+            heappush(self._ready, (item.rank, item))
+
+    def _advance(self, item: Item) -> None:
+        """All that the item waited for is there."""
+        try:
+            if item.known is not None:
+                self._finish(item, item.known)
+            elif item.twin is not None:
+                self._finish_twin(item, item.twin)
+            elif item.rows is not None:
+                self._finish_expansion(item, [row for row in item.rows if row is not None])
+            else:
+                self._start(item)
+        except Exception as error:
+            raised = self._named(error, item)
+            raise raised from raised.__cause__
+
+    def _start(self, item: Item) -> None:
+        """Ask which lazy inputs it needs, or call it."""
+        call = item.step.call
+        spec = call.spec
+        linked, missing = self._linked(item)
+        literals = dict(call.literals)
+        for name, kind in spec.hidden.items():
+            literals[name] = self._prompt if kind == "DYNPROMPT" else hidden_value(kind, item.id, self._run)
+        calls = calls_of(spec, literals, linked)
+        if missing and spec.check_lazy_status is not None:
+            needed = self._lazily_needed(item, calls, missing)
+            if needed:
+                origins = dict(call.links)
+                for name in needed:
+                    for origin in self._need(item, self._items[origins[name].node]):
+                        self._want(origin)
+                self._push_if_ready(item)
+                return
+        if self._run.listeners and not item.began:
+            self._run.emit("executing", {"node": item.id, "display_node": item.display})
+        item.began = True
+        if item.root.id in self._run.volatile:
+            self._kept.keep_open(linked)
+        self._call(item, calls)
+
+    def _linked(self, item: Item) -> tuple[dict[str, list[Any]], set[str]]:
+        """The values of the item's links by input name, and the names of those that are missing: lazy ones, each given
+        as None."""
+        by_name = item.step.call.spec.by_name
+        linked: dict[str, list[Any]] = {}
+        missing: set[str] = set()
+        for name, link in item.step.call.links:
+            declared = by_name.get(name)
+            values = self._kept.value(self._items[link.node], link.slot)
+            assert values is not None or (declared is not None and declared.lazy), "dropped before its last reader"
+            if declared is not None and declared.raw:
+                linked[name] = [list(link)]
+            else:
+                linked[name] = values if values is not None else [None]
+            if values is None:
+                missing.add(name)
+        return linked, missing
+
+    def _lazily_needed(self, item: Item, calls: list[Values], missing: set[str]) -> list[str]:
+        """The inputs among ``missing`` that one of the calls asks for."""
+        spec = item.step.call.spec
+        assert spec.check_lazy_status is not None
+        context = NodeContext(self._run, item.step.call.node.ref, self._outcome)
+        asked: dict[str, None] = {}
+        for index, arguments in enumerate(calls):
+            context.call = index
+            if blocker_in(spec, arguments) is None:
+                first = (context,) if spec.wants_context else ()
+                asked |= dict.fromkeys(spec.check_lazy_status(*first, **arguments) or ())
+        return [name for name in asked if name in missing]
+
+    def _call(self, item: Item, calls: list[Values]) -> None:
+        """Call the node once for each of ``calls`` that no blocker is in; coroutines are started only."""
+        spec = item.step.call.spec
+        rows: list[Row | None] = [None] * len(calls)
+        context = NodeContext(self._run, item.step.call.node.ref, self._outcome)
+        first = (context,) if spec.wants_context else ()
+        waiting: list[Callable[[], Any]] = []
+        started = time.perf_counter()
+        for index, arguments in enumerate(calls):
+            blocker = blocker_in(spec, arguments)
+            if blocker is not None:
+                rows[index] = self._blocked(item, blocker)
+            elif spec.is_async:
+                own = NodeContext(self._run, item.step.call.node.ref, self._outcome)
+                own.call = index
+                waiting.append(partial(spec.function, *((own,) if spec.wants_context else ()), **arguments))
+            else:
+                if index:
+                    self._run.cancel.check()
+                context.call = index
+                rows[index] = row_of(spec, spec.function(*first, **arguments))
+        item.blocked = None not in rows and all(blocker_in(spec, arguments) is not None for arguments in calls)
+        if waiting:
+            item.rows = rows  # filled when the coroutines are done
+            item.seconds = started
+            self._tasks.start(item, waiting)
+            return
+        item.seconds = time.perf_counter() - started
+        uses = context.uses()
+        item.fell = context.fell_back(uses) if uses else False
+        self._called(item, [row for row in rows if row is not None], uses)
+
+    def _came(self, item: Item, found: list[Any] | BaseException) -> None:
+        """The item's coroutines are done."""
+        try:
+            if isinstance(found, BaseException):
+                raise found
+            spec = item.step.call.spec
+            results = iter(found)
+            rows = [row if row is not None else row_of(spec, next(results)) for row in item.rows or ()]
+            item.rows = None
+            item.seconds = time.perf_counter() - item.seconds
+            self._called(item, rows, ())
+        except Exception as error:
+            raised = self._named(error, item)
+            raise raised from raised.__cause__
+
+    def _blocked(self, item: Item, blocker: ExecutionBlocker) -> Row:
+        """What a call gives that a blocker keeps from running: blockers, which tell nothing a second time."""
+        spec = item.step.call.spec
+        if blocker.message is not None and self._run.listeners:
+            data = {
+                "node_id": item.id,
+                "node_type": spec.name,
+                "executed": list(self._outcome.executed),
+                "exception_message": f"Execution Blocked: {blocker.message}",
+                "exception_type": "ExecutionBlocked",
+                "traceback": [],
+                "current_inputs": {},
+                "current_outputs": [],
+                "timestamp": int(time.time() * 1000),
+            }
+            self._run.emit("execution_error", data)
+        return Row((ExecutionBlocker(),) * len(spec.outputs))
+
+    def _called(self, item: Item, rows: list[Row], uses: Any) -> None:
+        """The item's calls are done: its result is there, or the nodes that run in its place are to run."""
+        if all(row.expand is None for row in rows):
+            self._finish(item, replace(collect(item.step.call.spec, rows, {}), uses=uses), ran=True)
+            return
+        links = links_in(rows)
+        made: list[Item] = []
+        for row in rows:
+            if row.expand is not None:
+                made += grown(row.expand, item, self._prompt, self._items, self._catalog, self._rules, self._run)
+        item.rows = [*rows]
+        item.inner = tuple(one.step.key for one in made)
+        for link in dict.fromkeys(links):
+            origin = self._items.get(link.node)
+            if origin is None or not 0 <= link.slot < len(origin.readers):
+                raise InputError(f"its result is output {link.slot} of node {link.node}, which does not exist")
+            origin.readers[link.slot] += 1
+        self._release(item)
+        for one in made:
+            if one.step.call.spec.output_node:
+                self._want(one)
+        for link in dict.fromkeys(links):
+            for origin in self._need(item, self._items[link.node]):
+                self._want(origin)
+        self._push_if_ready(item)
+
+    def _finish_twin(self, item: Item, twin: Item) -> None:
+        """The node that computes the same is done."""
+        assert twin.result is not None, "what is done has a result"
+        item.fell, item.blocked = twin.fell, twin.blocked
+        result = replace(twin.result, outputs=self._kept.outputs(twin))
+        for slot, readers in enumerate(item.readers):
+            if readers:
+                self._kept.read(twin, slot)
+        self._finish(item, result)
+
+    def _finish_expansion(self, item: Item, rows: list[Row]) -> None:
+        """The nodes in the item's place are done: its result is theirs."""
+        links = dict.fromkeys(links_in(rows))
+        results: dict[Any, list[Any]] = {}
+        for link in links:
+            origin = self._items[link.node]
+            values = self._kept.value(origin, link.slot)
+            assert values is not None, "a value was dropped before its last reader"
+            results[link] = values
+            item.fell |= origin.fell
+        result = replace(collect(item.step.call.spec, rows, results), inner=item.inner)
+        for link in links:
+            self._kept.read(self._items[link.node], link.slot)
+        item.rows = None
+        self._finish(item, result, ran=True)
+
+    def _release(self, item: Item) -> None:
+        """The item has read its inputs."""
+        if not item.released:
+            item.released = True
+            for _, link in item.step.call.links:
+                self._kept.read(self._items[link.node], link.slot)
+
+    def _finish(self, item: Item, result: Result, *, ran: bool = False) -> None:
+        """The item has its result: it is kept, told, and whoever waited for it goes on."""
+        run, node, outcome = self._run, item.step.call.node, self._outcome
+        if ran:
+            outcome.node_seconds[item.position] = item.seconds
+            outcome.saved += result.saved
+            outcome.executed.append(node.id)
+            item.fell = item.fell or any(self._items[link.node].fell for _, link in item.step.call.links)
+            if run.cache is not None and not (item.fell or item.blocked or item.root.id in run.volatile):
+                run.cache.put(item.step.key, result)
+        if result.uses:
+            outcome.node_uses[item.position] = result.uses
+        if self._watched is not None and item.parent is None:
+            look(self._watched, item.position, result, run, outcome)
+        self._kept.store(item, result)
+        if item.parent is None:
+            self._preflight.check(item.step, result)
+        if not item.step.call.links:
+            outcome.remarks |= dict.fromkeys(remarks_of(result))
+        if run.listeners and not item.blocked and (item.step.call.spec.output_node or (ran and result.ui)):
+            data = {"node": item.id, "display_node": item.display, "output": dict(result.ui)}
+            run.emit("executed", data, saved=result.saved)
+        self._release(item)
+        item.done = True
+        item.known = None
+        self._unfinished -= 1
+        self._kept.end(item)
+        waiters, item.waiters = item.waiters, []
+        for waiter in waiters:
+            waiter.waits -= 1
+            self._push_if_ready(waiter)
+
+    def _named(self, error: Exception, item: Item) -> OnnxflowError:
+        """The error, naming the workflow's own node that the item came from."""
+        node = item.step.call.node.ref
+        raised = failed(error, node)
+        if item.parent is not None and raised.node == node:
+            raised.node = item.root
+            raised.where = raised.where or f"node {item.id} ({node.class_type}), which runs in its place"
+        return raised
+
+    def _stuck(self) -> OnnxflowError:
+        """Nodes wait for each other: which."""
+        blocked = {item for item in self._items.values() if item.wanted and not item.done}
+        behind = {waiter: item for item in blocked for waiter in item.waiters}
+        item = next(iter(blocked & behind.keys()), next(iter(blocked)))
+        path: dict[Item, None] = {}
+        while item not in path and item in behind:
+            path[item] = None
+            item = behind[item]
+        ids = [one.id for one in path]
+        round_ = ids[ids.index(item.id) :] if item.id in ids else ids
+        return InputError(
+            f"Dependency cycle detected: {' -> '.join([*round_, item.id])}",
+            hint="a node cannot need its own result",
+            node=item.root,
+        )
