@@ -87,7 +87,7 @@ class _Lines:
     def __call__(self, event: Event) -> None:
         if event.type == "executing":
             self.finish()
-            self._current = event.data.get("display_node") or ""
+            self._current = event.data.get("display_node", event.data["node"]) or ""
             self._started = time.perf_counter()
         elif event.type == "progress":
             self._steps = f", {event.data['value']} of {event.data['max']} steps" if event.data["max"] > 1 else ""
@@ -124,7 +124,7 @@ class _Bars:
                 return
             self._started = time.perf_counter()
             self._total = 1
-            self._title = title_of(self._graph, event.data["display_node"])
+            self._title = title_of(self._graph, event.data.get("display_node", event.data["node"]))
             self._task = self._progress.add_task(self._title, total=1)
         elif event.type == "progress" and self._task is not None:
             self._total = event.data["max"]

@@ -22,7 +22,7 @@ class Texts:
 
     def __call__(self, event: Event) -> None:
         if event.type == "executed":
-            name = title_of(self._graph, event.data["display_node"])
+            name = title_of(self._graph, event.data.get("display_node", event.data["node"]))
             self._found += [(name, str(text)) for text in event.data["output"].get("text", ())]
 
     def print(self, stream: TextIO) -> None:
