@@ -10,15 +10,14 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
-from heapq import heappop, heappush
 from typing import Any
 
 from onnxflow.engine.cache import Result
 from onnxflow.engine.context import NodeContext, Outcome, Run
+from onnxflow.engine.demand import Demand
 from onnxflow.engine.execute import hidden_value, look, remarks_of
 from onnxflow.engine.failure import failed
 from onnxflow.engine.grow import grown
-from onnxflow.engine.kept import Kept
 from onnxflow.engine.live import Item, LivePrompt
 from onnxflow.engine.places import run_by
 from onnxflow.engine.plan import Plan
@@ -56,19 +55,9 @@ class _Flow:
         self._plan = plan
         self._prompt = LivePrompt(run.workflow)
         self._tasks: Tasks[Item] = Tasks(run.cancel)
-        self._ready: list[tuple[tuple[int, int, int], Item]] = []
-        self._by_key: dict[bytes, Item] = {}
-        self._unfinished = 0
-        self._items: dict[str, Item] = {}
-        for position, step in enumerate(plan.steps):
-            node, spec = step.call.node, step.call.spec
-            first = 0 if spec.is_async or spec.output_node else 1
-            item = Item(step, position, (first, position, 0), node.ref, node.id)
-            item.readers = [0] * len(spec.outputs)
-            self._items[node.id] = item
-            for _, link in step.call.links:
-                self._items[link.node].readers[link.slot] += 1
-        self._kept = Kept(run, self._items)
+        self._demand = Demand(plan, run)
+        self._items = self._demand.items
+        self._kept = self._demand.kept
         outcome.recalled = recalled(plan, run.cache)
         calls = [step.call for step in plan.steps if step.needed and not step.cached]
         outcome.wanted = frozenset(name for call in calls for _, names in run_by(call.spec) for name in names)
@@ -78,16 +67,16 @@ class _Flow:
     def go(self, outputs: Sequence[str]) -> None:
         """Run until every output is there; the first error, or Cancelled."""
         for node_id in outputs:
-            self._want(self._items[node_id])
-        while self._unfinished:
+            self._demand.want(self._items[node_id])
+        while self._demand.unfinished:
             self._run.cancel.check()
-            finished = self._tasks.finished(wait=not self._ready) if self._tasks.running else None
+            finished = self._tasks.finished(wait=not self._demand.has_ready) if self._tasks.running else None
             if finished is not None:
                 self._came(*finished)
-            elif self._ready:
-                self._advance(heappop(self._ready)[1])
+            elif self._demand.has_ready:
+                self._advance(self._demand.next())
             else:
-                raise self._stuck()
+                raise self._demand.stuck()
 
     def close(self) -> None:
         """End what still runs."""
@@ -98,64 +87,6 @@ class _Flow:
         for item in self._items.values():
             item.step.needed = item.wanted
         return replace(self._plan, steps=tuple(item.step for item in self._items.values()))
-
-    def _want(self, item: Item) -> None:
-        """The item's result is needed, and so is what it is made of, as far as that is not known."""
-        waiting = [item]
-        while waiting:
-            item = waiting.pop()
-            if item.wanted:
-                continue
-            item.wanted = True
-            self._unfinished += 1
-            self._kept.begin(item)
-            item.known = self._run.cache.get(item.step.key) if self._run.cache is not None else None
-            if item.known is None:
-                item.twin = self._twin_of(item)
-                if item.twin is not None:
-                    self._wait(item, item.twin)
-                    for slot, readers in enumerate(item.readers):
-                        item.twin.readers[slot] += bool(readers)
-                else:
-                    self._by_key[item.step.key] = item
-                    for name, link in item.step.call.links:
-                        declared = item.step.call.spec.by_name.get(name)
-                        if declared is None or not declared.lazy:
-                            waiting += self._need(item, self._items[link.node])
-            self._push_if_ready(item)
-
-    def _twin_of(self, item: Item) -> Item | None:
-        """Another item that computes the same, or did if its values are still there."""
-        twin = self._by_key.get(item.step.key)
-        if twin is None or twin is item:
-            return None
-        if twin.done and any(wanted and kept is None for wanted, kept in zip(item.readers, twin.values, strict=True)):
-            return None
-        return twin
-
-    def _need(self, item: Item, origin: Item) -> list[Item]:
-        """Have the item wait for what it reads; the origin, if it is to be wanted for it."""
-        if origin.done and not self._kept.has(origin):
-            self._forget(origin)
-        self._wait(item, origin)
-        return [] if origin.wanted else [origin]
-
-    def _forget(self, item: Item) -> None:
-        """The item's values are gone, and somebody wants them again: as if it had not run."""
-        item.wanted = item.done = item.released = False
-        item.twin = None
-        self._by_key.pop(item.step.key, None)
-        for _, link in item.step.call.links:
-            self._items[link.node].readers[link.slot] += 1
-
-    def _wait(self, item: Item, origin: Item) -> None:
-        if not origin.done:
-            origin.waiters.append(item)
-            item.waits += 1
-
-    def _push_if_ready(self, item: Item) -> None:
-        if not item.waits:
-            heappush(self._ready, (item.rank, item))
 
     def _advance(self, item: Item) -> None:
         """All that the item waited for is there."""
@@ -186,9 +117,8 @@ class _Flow:
             if needed:
                 origins = dict(call.links)
                 for name in needed:
-                    for origin in self._need(item, self._items[origins[name].node]):
-                        self._want(origin)
-                self._push_if_ready(item)
+                    self._demand.also(item, self._items[origins[name].node])
+                self._demand.push_if_ready(item)
                 return
         if self._run.listeners and not item.began:
             self._run.emit("executing", {"node": item.id, "display_node": item.display})
@@ -313,20 +243,18 @@ class _Flow:
         self._release(item)
         for one in made:
             if one.step.call.spec.output_node:
-                self._want(one)
+                self._demand.want(one)
         for link in dict.fromkeys(links):
-            for origin in self._need(item, self._items[link.node]):
-                self._want(origin)
-        self._push_if_ready(item)
+            self._demand.also(item, self._items[link.node])
+        self._demand.push_if_ready(item)
 
     def _finish_twin(self, item: Item, twin: Item) -> None:
         """The node that computes the same is done."""
         assert twin.result is not None, "what is done has a result"
         item.fell, item.blocked = twin.fell, twin.blocked
         result = replace(twin.result, outputs=self._kept.outputs(twin))
-        for slot, readers in enumerate(item.readers):
-            if readers:
-                self._kept.read(twin, slot)
+        for slot in range(len(twin.readers)):
+            self._kept.read(twin, slot)
         self._finish(item, result)
 
     def _finish_expansion(self, item: Item, rows: list[Row]) -> None:
@@ -375,14 +303,7 @@ class _Flow:
             data = {"node": item.id, "display_node": item.display, "output": dict(result.ui)}
             run.emit("executed", data, saved=result.saved)
         self._release(item)
-        item.done = True
-        item.known = None
-        self._unfinished -= 1
-        self._kept.end(item)
-        waiters, item.waiters = item.waiters, []
-        for waiter in waiters:
-            waiter.waits -= 1
-            self._push_if_ready(waiter)
+        self._demand.done(item)
 
     def _named(self, error: Exception, item: Item) -> OnnxflowError:
         """The error, naming the workflow's own node that the item came from."""
@@ -392,20 +313,3 @@ class _Flow:
             raised.node = item.root
             raised.where = raised.where or f"node {item.id} ({node.class_type}), which runs in its place"
         return raised
-
-    def _stuck(self) -> OnnxflowError:
-        """Nodes wait for each other: which."""
-        blocked = {item for item in self._items.values() if item.wanted and not item.done}
-        behind = {waiter: item for item in blocked for waiter in item.waiters}
-        item = next(iter(blocked & behind.keys()), next(iter(blocked)))
-        path: dict[Item, None] = {}
-        while item not in path and item in behind:
-            path[item] = None
-            item = behind[item]
-        ids = [one.id for one in path]
-        round_ = ids[ids.index(item.id) :] if item.id in ids else ids
-        return InputError(
-            f"Dependency cycle detected: {' -> '.join([*round_, item.id])}",
-            hint="a node cannot need its own result",
-            node=item.root,
-        )

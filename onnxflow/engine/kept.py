@@ -48,7 +48,7 @@ class Kept:
         return item.values[slot] if item.done else None
 
     def outputs(self, item: Item) -> tuple[list[Any], ...]:
-        """What is left of the item's outputs."""
+        """All outputs of an item of which nothing was dropped."""
         return tuple(values or [] for values in item.values)
 
     def keep_open(self, linked: Mapping[str, list[Any]]) -> None:
