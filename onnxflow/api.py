@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import tempfile
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -15,7 +16,7 @@ from onnxflow.engine.run import interruptible, run_workflow
 from onnxflow.engine.watch import Watch
 from onnxflow.errors import UsageError, shown
 from onnxflow.models.disk import Disk, Folders
-from onnxflow.nodes.catalog import builtin_catalog
+from onnxflow.nodes.catalog import NodeCatalog, builtin_catalog
 from onnxflow.placing import FALLBACKS, LOADING_CHOICES, machine_of, placing_of
 from onnxflow.providers.session import ON_NAN, SessionCache
 from onnxflow.settings import Settings, load_settings, store_of
@@ -37,6 +38,7 @@ def run(
     models: Sequence[str | os.PathLike[str]] = (),
     extra_model_paths: Sequence[str | os.PathLike[str]] = (),
     map_model: Mapping[str, str] | None = None,
+    custom_nodes: Sequence[str | os.PathLike[str]] | None = (),
     input_dir: str | os.PathLike[str] | None = None,
     output_dir: str | os.PathLike[str] | None = None,
     metadata: bool = True,
@@ -55,8 +57,10 @@ def run(
     ``overrides`` maps "NODE.INPUT" (by id, or by class or title when only one node has it) to a value; ``seed`` sets
     every seed, ``prompt_seed`` the choices in prompts such as "{red|green} car" of the editor's format.
     ``extra_model_paths`` are files as ComfyUI's extra_model_paths.yaml; ``map_model`` has for the name of a model in
-    the workflow that of one that is here. Pictures are written below ``output_dir`` (default output/) and are in
-    ``report.images`` as uint8 arrays [height, width, channels]; the files carry the workflow unless ``metadata`` is
+    the workflow that of one that is here. ``custom_nodes`` are folders as ComfyUI's, whose packs are loaded: their code
+    runs; None for none, not even custom_nodes/ in the working folder. Pictures are written below ``output_dir``
+    (default output/) and are in ``report.images`` as uint8 arrays [height, width, channels]; the files carry the
+    workflow unless ``metadata`` is
     off. ``place`` says what runs where, as in "unet=cuda:0,vae=cpu" or {"unet": "cuda:0"} (components or node ids); a
     device that does not do it raises ProviderError, unless ``fallback`` is "allow". ``on_nan`` "upcast" repeats in
     fp32 what gave NaN. ``loading`` says how the CPU loads a .safetensors checkpoint's networks: "low-memory",
@@ -85,10 +89,12 @@ def run(
         Path(output_dir) if output_dir is not None else None,
         extra=[Path(file) for file in extra_model_paths],
         map_model=[f"{old}={new}" for old, new in (map_model or {}).items()],
+        custom_nodes=[Path(folder) for folder in custom_nodes] if custom_nodes is not None else None,
         environment=os.environ,
         working_dir=Path.cwd(),
     )
-    catalog, disk = builtin_catalog(), disk_of(settings)
+    disk = disk_of(settings)
+    catalog, packs = nodes_of(settings, disk)
     reading = Reading(definitions(catalog, disk), prompt_seed)
     if isinstance(workflow, Mapping):
         loaded = workflow_from_document(dict(workflow), reading=reading)
@@ -135,7 +141,7 @@ def run(
         sessions.close()
     if dumped is not None:
         dumped.check()
-    return report
+    return replace(report, remarks=(*report.remarks, *packs)) if packs else report
 
 
 def _names(dump: object) -> list[str]:
@@ -170,6 +176,17 @@ def _placements(place: object) -> list[str]:
             raise UsageError(f"place has {shown(text)} in it", hint=_PLACE_HINT)
         found.append(text)
     return found
+
+
+def nodes_of(settings: Settings, disk: Disk) -> tuple[NodeCatalog, list[str]]:
+    """Our node classes and those of node packs, and what is to be said of packs, a line each."""
+    catalog = builtin_catalog()
+    if not settings.custom_nodes:
+        return catalog, []
+    from onnxflow.nodes.custom_nodes import load_custom_nodes
+
+    catalog, packs = load_custom_nodes(settings.custom_nodes, catalog, disk)
+    return catalog, [line for pack in packs for line in pack.remarks]
 
 
 def disk_of(settings: Settings) -> Disk:

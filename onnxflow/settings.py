@@ -18,8 +18,8 @@ from onnxflow.models.store import ModelStore, renamed
 FILE_NAME = "onnxflow.toml"
 MODELS_VARIABLE = "ONNXFLOW_MODELS"
 EXTRA_VARIABLE = "ONNXFLOW_EXTRA_MODEL_PATHS"
-_KEYS = ("models", "extra_model_paths", "map_model", "input_dir", "output_dir", "place")
-_LISTS = ("models", "extra_model_paths")
+_KEYS = ("models", "extra_model_paths", "map_model", "input_dir", "output_dir", "place", "custom_nodes")
+_LISTS = ("models", "extra_model_paths", "custom_nodes")
 _TABLES = {
     "place": 'write [place] and below it unet = "cuda:0"',
     "map_model": 'write [map_model] and below it "old.ckpt" = "new"',
@@ -30,7 +30,7 @@ _TABLES = {
 class Settings:
     """Model folders in order of precedence, the folders that file names in workflows are relative to, the machine's
     profile (the device of each component, as texts), the folders that an extra_model_paths.yaml adds, and the models
-    that are taken for others."""
+    that are taken for others; and the folders of node packs."""
 
     models: tuple[Path, ...]
     input_dir: Path
@@ -38,6 +38,7 @@ class Settings:
     place: Mapping[str, str] = field(default_factory=dict)
     extra: ExtraPaths = NO_EXTRA
     map_model: Mapping[str, str] = field(default_factory=dict)
+    custom_nodes: tuple[Path, ...] = ()
 
 
 def load_settings(
@@ -47,6 +48,7 @@ def load_settings(
     *,
     extra: Sequence[Path] = (),
     map_model: Sequence[str] = (),
+    custom_nodes: Sequence[Path] | None = (),
     environment: Mapping[str, str],
     working_dir: Path,
 ) -> Settings:
@@ -54,7 +56,8 @@ def load_settings(
     file that cannot be used.
 
     The configuration file is ``onnxflow.toml`` in the working folder, else in the user's configuration folder; paths in
-    it are relative to it.
+    it are relative to it. ``custom_nodes`` None means none; without any, those of the file, else the folder of that
+    name in the working folder.
     """
     for folder in models:
         if not _is_dir(folder):
@@ -79,8 +82,23 @@ def load_settings(
         output_dir=(output_dir or from_file.get("output_dir") or working_dir / "output").absolute(),
         place=from_file.get("place", {}),
         extra=read_extra_paths([*extra, *_extra_in(environment), *from_file.get("extra_model_paths", ())], environment),
+        custom_nodes=_packs(custom_nodes, from_file.get("custom_nodes"), working_dir),
         map_model={**from_file.get("map_model", {}), **dict(map(_mapped, map_model))},
     )
+
+
+def _packs(named: Sequence[Path] | None, from_file: Sequence[Path] | None, working_dir: Path) -> tuple[Path, ...]:
+    """The folders of node packs; UsageError for one that was named and is not there."""
+    if named is None:
+        return ()
+    default = working_dir / "custom_nodes"
+    folders = named or (from_file if from_file is not None else [default] if _is_dir(default) else [])
+    for folder in folders:
+        if not _is_dir(folder):
+            raise UsageError(
+                f"custom nodes: there is no folder {folder}", hint="name a folder as ComfyUI's custom_nodes"
+            )
+    return tuple(dict.fromkeys(folder.absolute() for folder in folders))
 
 
 def store_of(settings: Settings) -> ModelStore:

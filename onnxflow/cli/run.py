@@ -28,6 +28,15 @@ def run(
         list[str] | None,
         typer.Option(metavar="OLD=NEW", help="Take the model NEW where the workflow names OLD. Repeatable."),
     ] = None,
+    custom_nodes: Annotated[
+        list[Path] | None,
+        typer.Option(
+            metavar="DIR",
+            help="A folder of node packs, as ComfyUI's custom_nodes: their code runs. Repeatable.  "
+            "[default: custom_nodes, if it is there]",
+        ),
+    ] = None,
+    no_custom_nodes: Annotated[bool, typer.Option("--no-custom-nodes", help="Load no node packs.")] = False,
     set_: Annotated[
         list[str] | None,
         typer.Option(
@@ -113,7 +122,12 @@ def run(
     try:
         where = (place or [], fallback, on_nan, loading, seed_rule, prompt_seed)
         looks = (preview, dump or [], dump_dir)
-        names = (models or [], extra_model_paths or [], map_model or [])
+        if no_custom_nodes and custom_nodes:
+            from onnxflow.errors import UsageError
+
+            raise UsageError("--custom-nodes and --no-custom-nodes together say nothing", hint="leave one of them away")
+        packs = None if no_custom_nodes else custom_nodes or []
+        names = (models or [], extra_model_paths or [], map_model or [], packs)
         _run(workflow, output_dir, input_dir, names, set_, seed, count, json_, looks, metadata, quiet, verbose, where)
     except KeyboardInterrupt:  # while modules load, or the second one
         raise Cancelled() from None
@@ -123,7 +137,7 @@ def _run(
     workflow: Path,
     output_dir: Path | None,
     input_dir: Path | None,
-    names: tuple[list[Path], list[Path], list[str]],
+    names: tuple[list[Path], list[Path], list[str], list[Path] | None],
     sets: list[str] | None,
     seed: int | None,
     count: int,
@@ -145,7 +159,7 @@ def _run(
     try:
         place, fallback, on_nan, loading, seed_rule, prompt_seed = where
         preview, dump, dump_dir = looks
-        models, extra, map_model = names
+        models, extra, map_model, packs = names
         turns = Turns(
             workflow,
             sets or [],
@@ -156,6 +170,7 @@ def _run(
             output_dir,
             extra=extra,
             map_model=map_model,
+            custom_nodes=packs,
             metadata=metadata,
             place=place,
             fallback=fallback,

@@ -10,7 +10,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from onnxflow.api import disk_of
+from onnxflow.api import disk_of, nodes_of
 from onnxflow.cancel import CancelToken
 from onnxflow.cli.json_events import JsonEvents
 from onnxflow.cli.previews import Previews
@@ -23,7 +23,6 @@ from onnxflow.engine.report import RunReport
 from onnxflow.engine.run import interruptible, run_workflow
 from onnxflow.engine.watch import Watch
 from onnxflow.errors import OnnxflowError, UsageError, did_you_mean, printable, shown
-from onnxflow.nodes.catalog import builtin_catalog
 from onnxflow.placing import LOADING_CHOICES, machine_of, placing_of
 from onnxflow.providers.session import SessionCache
 from onnxflow.settings import load_settings
@@ -60,6 +59,7 @@ class Turns:
         *,
         extra: Sequence[Path] = (),
         map_model: Sequence[str] = (),
+        custom_nodes: Sequence[Path] | None = (),
         metadata: bool,
         place: Sequence[str] = (),
         fallback: str,
@@ -89,6 +89,7 @@ class Turns:
             output_dir,
             extra=extra,
             map_model=map_model,
+            custom_nodes=custom_nodes,
             environment=os.environ,
             working_dir=Path.cwd(),
         )
@@ -99,7 +100,10 @@ class Turns:
         )
         self._quiet = quiet
         self._disk = disk_of(settings)
-        self._catalog = builtin_catalog()
+        self._catalog, packs = nodes_of(settings, self._disk)
+        if not quiet:
+            for line in packs:
+                print(printable(line), file=sys.stderr)
         self._data, self._where = read_file(workflow), named(workflow)
         self._reading = Reading(definitions(self._catalog, self._disk), prompt_seed)
         self._count = count

@@ -318,6 +318,7 @@ def _custom_problems(
             extra={"input_name": name},
         )
         for name in given
+        if name != INPUT_TYPES
     ]
 
 
