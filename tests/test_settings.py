@@ -77,3 +77,23 @@ def test_folders_that_are_not_there(tmp_path: Path) -> None:
     ):
         with pytest.raises(UsageError):
             attempt()
+
+
+def test_node_packs_are_the_flags_or_the_files_or_the_working_folders(tmp_path: Path) -> None:
+    def packs(*named: Path) -> list[str]:
+        environment = {"XDG_CONFIG_HOME": str(tmp_path / "config")}
+        found = load_settings(custom_nodes=named, environment=environment, working_dir=tmp_path)
+        return [path.name for path in found.custom_nodes]
+
+    for name in ("custom_nodes", "one", "two"):
+        (tmp_path / name).mkdir()
+    assert packs() == ["custom_nodes"]
+    (tmp_path / "onnxflow.toml").write_text('custom_nodes = ["one", "two"]')
+    assert packs() == ["one", "two"]
+    assert packs(tmp_path / "two") == ["two"]
+    (tmp_path / "onnxflow.toml").write_text("custom_nodes = []")
+    assert packs() == []
+    with pytest.raises(UsageError, match="there is no folder"):
+        packs(tmp_path / "three")
+    none = load_settings(custom_nodes=None, environment={}, working_dir=tmp_path)
+    assert none.custom_nodes == ()
