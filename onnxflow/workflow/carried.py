@@ -12,7 +12,9 @@ KEYS: Final = ("prompt", "workflow", "parameters")
 MAX_BYTES: Final = 64 * 2**20
 """Of the texts that are read, all of a file's together, inflated."""
 MAX_PARTS: Final = 10_000
-"""Chunks or segments of a file."""
+"""Chunks or segments of a file, entries of an EXIF directory."""
+MAX_EXIF: Final = 16
+"""Chunks or segments of EXIF data in a file; one is usual."""
 
 _PIECE: Final = 64 * 1024
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from functools import partial
 from typing import Final
 
-from onnxflow.workflow.carried import KEYS, Carried, Damaged, utf8_or_latin1
+from onnxflow.workflow.carried import KEYS, MAX_PARTS, Carried, Damaged, Unbounded, utf8_or_latin1
 
 PREFIX: Final = b"Exif\0\0"
 MARK: Final = "Steps:"
@@ -25,7 +25,8 @@ def exif_texts(data: memoryview) -> Iterator[Carried]:
     """The texts called one of KEYS in the first directory, whatever their tags, and ``parameters`` from UserComment
     there or in the Exif directory. No other directory is visited, so none is visited twice.
 
-    Damaged when there is no TIFF header, or values lie outside of ``data``; those inside are given first.
+    Damaged when there is no TIFF header, or values lie outside of ``data``; those inside are given first. Unbounded
+    when a directory has more than MAX_PARTS entries.
     """
     if bytes(data[: len(PREFIX)]) == PREFIX:
         data = data[len(PREFIX) :]
@@ -53,11 +54,13 @@ def exif_texts(data: memoryview) -> Iterator[Carried]:
 
 def _entries(data: memoryview, place: int, order: str) -> Iterator[tuple[int, memoryview | None]]:
     """Tag and value of each entry of the directory at ``place`` that can hold a text or a place, None for a value
-    that lies outside of ``data``; Damaged if the directory itself does.
+    that lies outside of ``data``; Damaged if the directory itself does, Unbounded with more than MAX_PARTS entries.
     """
     if place + 2 > len(data):
         raise Damaged("its EXIF data is cut off")
     (count,) = struct.unpack_from(order + "H", data, place)
+    if min(count, (len(data) - place) // 12) > MAX_PARTS:
+        raise Unbounded(f"its EXIF data has more than {MAX_PARTS:,} entries")
     for at in range(place + 2, place + 2 + 12 * count, 12):
         if at + 12 > len(data):
             raise Damaged("its EXIF data is cut off")

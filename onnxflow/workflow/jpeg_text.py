@@ -7,7 +7,7 @@ import struct
 from collections.abc import Iterator
 from typing import Final
 
-from onnxflow.workflow.carried import MAX_PARTS, Carried, Damaged, Unbounded, utf8_or_latin1
+from onnxflow.workflow.carried import MAX_EXIF, MAX_PARTS, Carried, Damaged, Unbounded, utf8_or_latin1
 from onnxflow.workflow.exif_text import MARK, PREFIX, exif_texts, keyed
 
 _MARKER: Final = re.compile(rb"\xff+")
@@ -19,9 +19,10 @@ _SCAN, _END, _APP1, _COMMENT = 0xDA, 0xD9, 0xE1, 0xFE
 def jpeg_texts(data: memoryview) -> Iterator[Carried]:
     """The texts called one of KEYS, in the file's order, up to the first scan of pixels.
 
-    Damaged where the file is cut off or has no marker, Unbounded with more than MAX_PARTS segments.
+    Damaged where the file is cut off or has no marker, Unbounded with more than MAX_PARTS segments or MAX_EXIF of EXIF
+    data.
     """
-    at, parts = 2, 0
+    at, parts, exifs = 2, 0, 0
     damage = None
     while True:
         parts += 1
@@ -48,6 +49,9 @@ def jpeg_texts(data: memoryview) -> Iterator[Carried]:
         if length < 2 or at + length > len(data):
             raise Damaged(f"it is cut off after {len(data):,} bytes, or its segment at byte {at:,} is damaged")
         if marker == _APP1 and bytes(body[: len(PREFIX)]) == PREFIX:
+            exifs += 1
+            if exifs > MAX_EXIF:
+                raise Unbounded(f"it has more than {MAX_EXIF} segments of EXIF data")
             try:
                 yield from exif_texts(body)
             except Damaged as error:

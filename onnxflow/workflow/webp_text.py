@@ -5,17 +5,17 @@ from __future__ import annotations
 import struct
 from collections.abc import Iterator
 
-from onnxflow.workflow.carried import MAX_PARTS, Carried, Damaged, Unbounded
+from onnxflow.workflow.carried import MAX_EXIF, MAX_PARTS, Carried, Damaged, Unbounded
 from onnxflow.workflow.exif_text import exif_texts
 
 
 def webp_texts(data: memoryview) -> Iterator[Carried]:
     """The texts called one of KEYS, in the file's order.
 
-    Damaged where the file is cut off, Unbounded with more than MAX_PARTS chunks.
+    Damaged where the file is cut off, Unbounded with more than MAX_PARTS chunks or MAX_EXIF of EXIF data.
     """
     (size,) = struct.unpack_from("<I", data, 4)
-    at, parts = 12, 0
+    at, parts, exifs = 12, 0, 0
     damage = None
     while at + 8 <= len(data):
         parts += 1
@@ -23,6 +23,9 @@ def webp_texts(data: memoryview) -> Iterator[Carried]:
             raise Unbounded(f"it has more than {MAX_PARTS:,} chunks")
         kind, length = struct.unpack_from("<4sI", data, at)
         if kind == b"EXIF":
+            exifs += 1
+            if exifs > MAX_EXIF:
+                raise Unbounded(f"it has more than {MAX_EXIF} chunks of EXIF data")
             try:
                 yield from exif_texts(data[at + 8 : at + 8 + length])
             except Damaged as error:
