@@ -53,7 +53,6 @@ _CUT_OFF: Final = "the download or copy was cut off: copy or download it again"
 _OTHERS: Final = {
     b"PK\3\4": "a zip archive, as PyTorch's .ckpt and .pt files are",
     **{bytes([0x80, version]): "a pickle, as older .ckpt and .pt files are" for version in (2, 3, 4, 5)},
-    bytes(8): "filled with zeros",
     b"version ": "a text, perhaps Git LFS's pointer to the model",
     b"<": "a web page, perhaps one that asks to log in",
     b"GGUF": "a GGUF file",
@@ -88,7 +87,9 @@ def read_header(file: MappedFile) -> TensorHeader:
         raise _refusal(where, missing, _CUT_OFF)
     prefix = file.read(0, 8)
     length = int.from_bytes(prefix, "little")
-    if length > MAX_HEADER or not length:
+    if not length:
+        raise _refusal(where, "it begins with zeros, as a file does that was never filled")
+    if length > MAX_HEADER:
         for beginning, kind in _OTHERS.items():
             if prefix.startswith(beginning):
                 raise _refusal(where, f"it is {kind}", "use the .safetensors file of the model")

@@ -91,7 +91,7 @@ def test_files_that_were_cut_off(data: bytes, reason: str, tmp_path: Path) -> No
     ("data", "reason"),
     [
         (struct.pack("<Q", 2**64 - 1) + b"{}", "claims 18,446,744,073,709,551,615 bytes, allowed are 100,000,000"),
-        (b"\0" * 8, "it is filled with zeros"),
+        (b"\0" * 8, "begins with zeros"),
         (file_bytes(b"{"), "not JSON"),
         (file_bytes(entry())[:20].ljust(300, b"\0"), "not JSON"),
         (file_bytes(b"[]"), "begins with b'[]', expected a JSON object"),
