@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
 from random import Random
@@ -16,8 +16,10 @@ from typing import Any, Final
 
 from onnxflow.collector import collector_paused
 from onnxflow.errors import WorkflowError, did_you_mean
+from onnxflow.workflow.a1111 import read_a1111
 from onnxflow.workflow.api import parse_api
 from onnxflow.workflow.definitions import Define, comfyui_definition
+from onnxflow.workflow.embedded import Embedded, embedded_texts
 from onnxflow.workflow.ui.convert import Circumstances, to_api
 from onnxflow.workflow.workflow import Workflow
 
@@ -81,8 +83,17 @@ def read_file(path: str | Path) -> bytes:
 
 
 def parse_workflow(data: bytes | str, where: str = "workflow", reading: Reading | None = None) -> Workflow:
-    """The workflow in ``data``, JSON text in either of ComfyUI's formats; WorkflowError says what it is instead."""
+    """The workflow in ``data``: JSON text in either of ComfyUI's formats, a picture that carries it, or the text that
+    A1111 writes into pictures; WorkflowError says what it is instead.
+
+    What a picture was made from comes before what its editor showed: random choices are made there.
+    """
     with collector_paused():
+        carried = embedded_texts(data, where) if isinstance(data, bytes) else None
+        if carried is not None:
+            return _from_picture(carried, where, reading)
+        if _is_a1111(data):
+            return _from_a1111(data if isinstance(data, str) else data.decode("utf-8-sig"), where)
         return workflow_from_document(_parse_json(data, where), where, reading)
 
 
@@ -118,12 +129,47 @@ def workflow_from_document(document: Any, where: str = "workflow", reading: Read
     return Workflow(graph=parse_api(document, where), document=document, where=where, extra=extra)
 
 
+def _from_picture(carried: Embedded, where: str, reading: Reading | None) -> Workflow:
+    """The workflow that a picture carries; WorkflowError when it carries none."""
+    damage = (f"the {carried.kind} is damaged: {carried.damage}",) if carried.damage else ()
+    if carried.prompt is not None:
+        found = workflow_from_document(_parse_json(carried.prompt, where), where, reading)
+        editors = _parse_json(carried.workflow, where) if carried.workflow is not None else None
+        extra = {**found.extra, EDITORS: editors} if isinstance(editors, dict) else found.extra
+        return replace(found, extra=extra, remarks=(*damage, *found.remarks))
+    if carried.workflow is not None:
+        found = workflow_from_document(_parse_json(carried.workflow, where), where, reading)
+    elif carried.parameters is not None:
+        found = _from_a1111(carried.parameters, where)
+    else:
+        reason = f" (it is damaged: {carried.damage})" if carried.damage else ""
+        raise WorkflowError(
+            f"this {carried.kind} carries no workflow{reason}",
+            where=where,
+            hint="editing, messengers and picture hosts remove it: get the file as ComfyUI or A1111 wrote it",
+            code="no_prompt",
+        )
+    return replace(found, remarks=(*damage, *found.remarks))
+
+
+def _is_a1111(data: bytes | str) -> bool:
+    """Whether this is the text that A1111 writes: no JSON, and its last line is one of names and values."""
+    start, end = (data[:64], data[-4096:]) if isinstance(data, str) else (data[:64].decode("latin-1"), data[-4096:])
+    if start.lstrip("\ufeff\xef\xbb\xbf \r\n\t").startswith(("{", "[")):
+        return False
+    text = end if isinstance(end, str) else end.decode("latin-1")
+    return "Steps: " in text and "Sampler: " in text
+
+
+def _from_a1111(text: str, where: str) -> Workflow:
+    found = read_a1111(text, where)
+    return Workflow(parse_api(found.document, where), found.document, where, remarks=found.remarks)
+
+
 def _parse_json(data: bytes | str, where: str) -> Any:
     if not data.strip():
         raise WorkflowError("this file is empty, not JSON", where=where, hint=_API_HINT, code="no_prompt")
     if isinstance(data, bytes):
-        if data.startswith(b"\x89PNG"):
-            raise WorkflowError("this file is a PNG picture, not JSON", where=where, hint=_API_HINT, code="no_prompt")
         try:
             data = data.decode("utf-8-sig")
         except UnicodeDecodeError as error:

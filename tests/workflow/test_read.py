@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+from io import BytesIO, TextIOWrapper
 from pathlib import Path
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from PIL import Image
+from PIL.PngImagePlugin import PngInfo
 
 from onnxflow.errors import OnnxflowError, WorkflowError
 from onnxflow.graph.graph import BadLink, Link
@@ -148,3 +151,45 @@ def test_any_bytes_are_read_or_refused(data: bytes) -> None:
         parse_workflow(data)
     except OnnxflowError as error:
         assert error.render()
+
+
+def png(**texts: str) -> bytes:
+    """A picture with these texts in it."""
+    info = PngInfo()
+    for key, text in texts.items():
+        info.add_text(key, text)
+    file = BytesIO()
+    Image.new("RGB", (1, 1)).save(file, "PNG", pnginfo=info)
+    return file.getvalue()
+
+
+EDITORS_FORM = json.dumps({"nodes": [{"id": 3, "type": "PreviewAny"}], "links": []})
+
+
+def test_a_picture_is_what_it_was_made_from() -> None:
+    found = parse_workflow(png(prompt=json.dumps({"7": NODE}), workflow=EDITORS_FORM))
+    assert list(found.graph.nodes) == ["7"]
+    assert found.extra == {"workflow": json.loads(EDITORS_FORM)}
+    assert list(parse_workflow(png(workflow=EDITORS_FORM)).graph.nodes) == ["3"]
+
+
+def test_a_picture_of_a1111_is_a_graph() -> None:
+    text = "a cat\nNegative prompt: bad\nSteps: 4, Sampler: Euler a, CFG scale: 7, Seed: 5, Size: 128x128, Model: m"
+    for data in (png(parameters=text), text, text.encode()):
+        classes = [node.class_type for node in parse_workflow(data).graph.nodes.values()]
+        assert "KSampler" in classes and classes[0] == "CheckpointLoaderSimple"
+
+
+def test_a_picture_without_a_workflow_and_a_damaged_one_say_so() -> None:
+    said = refusal(png(comment="x"))
+    assert "carries no workflow" in said.message and said.hint
+    assert "it is damaged" in refusal(png(prompt=json.dumps({"7": NODE}))[:40]).message
+    assert "not JSON" in refusal(png(prompt="{")).message
+    whole = png(prompt=json.dumps({"7": NODE}))
+    assert "is damaged" in parse_workflow(whole[:-14]).remarks[0]
+
+
+def test_standard_input_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.stdin", TextIOWrapper(BytesIO(json.dumps({"7": NODE}).encode())))
+    found = read_workflow("-")
+    assert (list(found.graph.nodes), found.where) == (["7"], "standard input")
