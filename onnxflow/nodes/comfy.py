@@ -48,7 +48,7 @@ def spec_of_class(name: str, cls: Any, *, display_name: str | None = None, modul
         inputs=inputs,
         outputs=outputs,
         category=str(getattr(cls, "CATEGORY", "sd")),
-        display_name=display_name or name,
+        display_name=str(display_name or name),
         description=str(getattr(cls, "DESCRIPTION", "")),
         hidden=MappingProxyType(hidden_inputs(cls.INPUT_TYPES)),
         output_node=getattr(cls, "OUTPUT_NODE", False) is True,
@@ -204,8 +204,9 @@ def _saved(ui: Mapping[str, Any], disk: Disk) -> tuple[SavedFile, ...]:
             name, subfolder = entry.get("filename"), entry.get("subfolder") or ""
             if not isinstance(name, str) or not isinstance(subfolder, str):
                 continue
-            path = Path(roots[entry["type"]], subfolder, name)
-            if path.is_file():
+            root = roots[entry["type"]].resolve()
+            path = Path(root, subfolder, name)
+            if path.resolve().is_relative_to(root) and path.is_file():
                 found.append(SavedFile(path, name, subfolder, entry["type"]))
     return tuple(found)
 

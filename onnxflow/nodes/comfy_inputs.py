@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from types import MappingProxyType
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from onnxflow.errors import shown
 from onnxflow.nodes.spec import Input
 from onnxflow.nodes.widgets import Choices
+
+if TYPE_CHECKING:
+    from onnxflow.models.disk import Disk
 
 TYPED: Final = frozenset({"INT", "FLOAT", "STRING", "BOOLEAN", "COMBO"})
 """The types whose values are typed in; others take any JSON value that a pack's own editor writes."""
@@ -30,15 +33,14 @@ def hidden_inputs(input_types: Callable[[], Any]) -> dict[str, str]:
 def undeclared_input(input_types: Callable[[], Any], *, takes_any: bool) -> Callable[[str], Input | None] | None:
     """What the class takes beside its declared inputs: links of any name where its function ``takes_any``, and, of
     packs whose dictionary of optional inputs says that it has every name, values too; None for nothing."""
-    flexible = type(input_types().get("optional") or {}) is not dict
+    optional = input_types().get("optional") or {}
+    flexible = type(optional) is not dict
     if not flexible and not takes_any:
         return None
 
     def undeclared(name: str) -> Input | None:
-        if flexible:
-            optional = input_types()["optional"]
-            if name in optional:
-                return Input(name, "*", required=False, free=True)
+        if flexible and name in optional:
+            return Input(name, "*", required=False, free=True)
         return Input(name, "*", required=False) if takes_any else None
 
     return undeclared
@@ -84,4 +86,11 @@ def _choices(
     do, as in combos of the newer form, which ComfyUI does not compare."""
     if not isinstance(declared, (list, tuple)) or options.get("multiselect"):
         return None
-    return lambda disk: tuple(input_types()[section][name][0])
+
+    def choices(disk: Disk) -> Sequence[Any]:
+        try:
+            return tuple(input_types()[section][name][0])
+        except Exception:  # the class could say it when it was loaded
+            return tuple(declared)
+
+    return choices

@@ -23,6 +23,21 @@ from onnxflow.nodes.comfy_io import ComfyNode, older
 from onnxflow.nodes.comfy_modules import KEPT_OUT, stand_ins
 from onnxflow.nodes.spec import NodeSpec
 
+_OF_COMFYUI: Final = frozenset(
+    [
+        "comfy",
+        "comfy_api",
+        "comfy_api_nodes",
+        "comfy_config",
+        "comfy_execution",
+        "comfy_extras",
+        "execution",
+        "latent_preview",
+        "nodes",
+        "node_helpers",
+        "server",
+    ]
+)
 _PREFIX: Final = "onnxflow_custom_nodes"
 
 
@@ -156,6 +171,8 @@ def _reason(error: BaseException) -> str:
     if isinstance(error, ImportError) and error.name:
         if error.name.partition(".")[0] in KEPT_OUT:
             return f"it imports {error.name}: nodes run without PyTorch here and are given numpy arrays"
+        if error.name.partition(".")[0] in _OF_COMFYUI and isinstance(error, ModuleNotFoundError):
+            return f"it imports {error.name}, a part of ComfyUI that is not here"
         if isinstance(error, ModuleNotFoundError):
             return f"it imports {error.name}, which is not installed"
     return printable(f"{type(error).__name__}: {error}")

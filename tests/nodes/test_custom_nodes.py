@@ -43,7 +43,7 @@ def load(folder: Path, **files: str) -> tuple[NodeCatalog, dict[str, Pack]]:
          "it imports torch.nn: nodes run without PyTorch here and are given numpy arrays"),
         ("from torch import nn", "it imports torch: nodes run without PyTorch here and are given numpy arrays"),
         ("import no_such_module.inside", "it imports no_such_module, which is not installed"),
-        ("import comfy.model_management", "it imports comfy.model_management, which is not installed"),
+        ("import comfy.model_management", "it imports comfy.model_management, a part of ComfyUI that is not here"),
         ("1 / 0", "ZeroDivisionError: division by zero"),
         ("raise SystemExit(3)", "SystemExit: 3"),
         ("def broken(:", "SyntaxError"),
