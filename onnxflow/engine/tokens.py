@@ -10,9 +10,10 @@ from typing import Any
 
 import numpy as np
 
-from onnxflow.values import handle_of
+from onnxflow.values import Cond, Conditioning, Image, Latent, Mask, Noise, Sigmas
 
 _SCALARS = (type(None), bool, int, float, str, bytes)
+_OURS = (Image, Mask, Latent, Cond, Conditioning, Sigmas, Noise)
 _DEPTH = 16
 
 
@@ -29,7 +30,7 @@ def token(value: Any, depth: int = 0) -> Any:
         if isinstance(value, np.ndarray) and not value.dtype.hasobject:
             digest = blake2b(np.ascontiguousarray(value).tobytes(), digest_size=16).hexdigest()
             return f"{value.dtype.str}{value.shape}{digest}"
-        if is_dataclass(value) and hasattr(type(value), "SOCKET") and handle_of(value) is None:
+        if is_dataclass(value) and isinstance(value, _OURS):
             members = [token(getattr(value, field.name), depth + 1) for field in fields(value)]
             return [type(value).__name__, *members]
     return f"!{os.urandom(16).hex()}"
