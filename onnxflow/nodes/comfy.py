@@ -17,6 +17,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final
 
 from onnxflow.nodes.comfy_inputs import declared_inputs, hidden_inputs, type_name, undeclared_input
+from onnxflow.nodes.comfy_progress import running
 from onnxflow.nodes.comfy_values import Seen, frozen_as, guessed, thawed
 from onnxflow.nodes.graph_builder import GraphBuilder, is_link
 from onnxflow.nodes.spec import Input, NodeResult, NodeSpec, Output
@@ -147,6 +148,7 @@ class _Adapted:
     def _method(self, ctx: Context, name: str) -> Callable[..., Any]:
         """The method of the node's own object."""
         GraphBuilder.set_default_prefix(ctx.node.id, ctx.call)
+        running.set(ctx)
         with self._lock:
             found = self._instances.get(ctx.node.id)
             if found is None:

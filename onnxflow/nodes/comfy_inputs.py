@@ -33,8 +33,8 @@ def hidden_inputs(input_types: Callable[[], Any]) -> dict[str, str]:
 def undeclared_input(input_types: Callable[[], Any], *, takes_any: bool) -> Callable[[str], Input | None] | None:
     """What the class takes beside its declared inputs: links of any name where its function ``takes_any``, and, of
     packs whose dictionary of optional inputs says that it has every name, values too; None for nothing."""
-    optional = input_types().get("optional") or {}
-    flexible = type(optional) is not dict
+    optional = input_types().get("optional", {})
+    flexible = isinstance(optional, dict) and type(optional) is not dict
     if not flexible and not takes_any:
         return None
 

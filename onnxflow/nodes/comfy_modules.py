@@ -18,6 +18,7 @@ from typing import Any, Final, TypedDict
 from onnxflow.models.disk import Disk
 from onnxflow.models.folders import NAMES
 from onnxflow.nodes import comfy_io, graph_builder, input_files, output_files
+from onnxflow.nodes.comfy_progress import ProgressBar
 from onnxflow.values import ExecutionBlocker
 
 KEPT_OUT: Final = ("torch", "torchvision", "torchaudio")
@@ -89,6 +90,7 @@ def _modules(disk: Disk) -> dict[str, ModuleType]:
         "comfy": _module("comfy", package=True),
         "comfy.comfy_types": _module("comfy.comfy_types", typing_, package=True),
         "comfy.comfy_types.node_typing": _module("comfy.comfy_types.node_typing", typing_),
+        "comfy.utils": _module("comfy.utils", {"ProgressBar": ProgressBar}),
         "comfy_api": _module("comfy_api", package=True),
         "comfy_api.latest": _module("comfy_api.latest", latest),
         "folder_paths": _module("folder_paths", _folder_paths(disk)),

@@ -118,6 +118,17 @@ def test_inputs_that_are_not_declared(catalog: NodeCatalog, tmp_path: Path) -> N
     assert [problem.code for problem in caught.value.problems] == ["link_to_missing_node"]
 
 
+def test_inputs_of_any_name_and_type(catalog: NodeCatalog, tmp_path: Path) -> None:
+    first = node("TestFirstOfAny", any_02=["a", 0], text="typed in", listed={"__value__": [1, 2]})
+    mixed = node("TestLazyMixImages", image1=["f", 0], image2=["a", 0], mask=["m", 0])
+    count = node("TestIntMathOperation", a=["f", 1], b=0, operation="add")
+    both = node("TestMakeListNode", value1=["x1", 0], value2=["count", 0])
+    run = shown(catalog, tmp_path, a=grey(0.25), m=mask(0.5), f=first, x1=mixed, count=count, x=both)
+    assert run.texts == ["0.250, 3"]
+    steps = [e.data for e in run.events if e.type == "progress"]
+    assert [(data["node"], data["value"], data["max"]) for data in steps] == [("f", 1, 3), ("f", 2, 3), ("f", 3, 3)]
+
+
 @pytest.mark.parametrize(
     ("kind", "inputs", "said"),
     [

@@ -1,6 +1,7 @@
 """Lists, numbers, and what collects values from turn to turn."""
 
 from comfy.comfy_types import IO
+from comfy.utils import ProgressBar
 
 
 class MakeList:
@@ -94,7 +95,43 @@ class Show:
         return {"ui": {"text": [", ".join(shown)]}}
 
 
+class AnyType(str):
+    """As many packs write a type that fits any other."""
+
+    def __ne__(self, other):
+        return False
+
+
+class Flexible(dict):
+    """As many packs say that they take inputs of any name."""
+
+    def __contains__(self, name):
+        return True
+
+    def __getitem__(self, name):
+        return (AnyType("ANY"),)
+
+
+class FirstOfAny:
+    """The first input that is there, whatever it is called, with what it counted."""
+
+    CATEGORY = "testing"
+    FUNCTION = "first"
+    RETURN_TYPES = (AnyType("ANY"), "INT")
+
+    @classmethod
+    def INPUT_TYPES(cls):
+        return {"required": {}, "optional": Flexible()}
+
+    def first(self, **values):
+        bar = ProgressBar(len(values))
+        for _ in values:
+            bar.update(1)
+        return (next(value for value in values.values() if value is not None), len(values))
+
+
 LISTS = {
+    "TestFirstOfAny": FirstOfAny,
     "TestMakeListNode": MakeList,
     "TestAccumulateNode": Accumulate,
     "TestAccumulationToListNode": AccumulationToList,
