@@ -5,9 +5,12 @@ from __future__ import annotations
 import typer
 
 from onnxflow import __version__
+from onnxflow.cli.check import check
+from onnxflow.cli.convert import convert
 from onnxflow.cli.doctor import doctor
 from onnxflow.cli.export import export
 from onnxflow.cli.models import models
+from onnxflow.cli.nodes import nodes
 from onnxflow.cli.providers import providers
 from onnxflow.cli.run import run
 from onnxflow.cli.verify import verify
@@ -27,6 +30,9 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.command()(run)
+app.command()(check)
+app.command()(convert)
+app.command()(nodes)
 app.command()(export)
 app.command()(verify)
 app.command()(warm)

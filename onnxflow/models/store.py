@@ -73,10 +73,11 @@ class ModelStore:
     A model is a bundle that was exported, a .safetensors file, or a Diffusers folder. Its name is its path below the
     folder of its kind, with forward slashes; ``NAME@VARIANT`` is the bundle NAME with its components in that variant
     where they have it, unless a bundle is called just that. ``renamed`` has the names of models that a workflow calls
-    otherwise. Links in these folders are followed: the user made them. Names come from workflows: none is looked up
-    that would leave its folder. What has a part that begins with a dot is no model: an export or a removal that was
-    killed leaves such folders. Nothing is cached: a model put there while the program runs is found at the next
-    question. ``templates`` is the folder of the graphs that checkpoints run in, None for the package's own.
+    otherwise; one of checkpoints may stand there for a network in a file of its own. Links in these folders are
+    followed: the user made them. Names come from workflows: none is looked up that would leave its folder. What has a
+    part that begins with a dot is no model: an export or a removal that was killed leaves such folders. Nothing is
+    cached: a model put there while the program runs is found at the next question. ``templates`` is the folder of the
+    graphs that checkpoints run in, None for the package's own.
     """
 
     roots: tuple[Path, ...] = ()
@@ -232,6 +233,9 @@ class ModelStore:
         folders = self.folders(kind)
         found = same_stem(folders, plain)
         several = alike(folders, plain) if found is None else []
+        if found is None and len(several) != 1 and _key(name) in self.renamed:
+            named = self._named(name)  # a whole model stands in for a part of one, if somebody says so
+            return named.found if named is not None else None
         return several[0] if len(several) == 1 else found
 
     def _exactly(self, plain: str) -> Found | None:

@@ -99,9 +99,7 @@ def check(
     try:
         order = execution_order(outputs, parents)
     except CycleError as error:
-        path = " -> ".join(str(nodes[i].ref) for i in error.path)
-        hint = "remove one of these links: a node cannot need its own result"
-        problems.append(Problem("cycle", "The workflow has a cycle", path, nodes[error.path[0]].ref, hint))
+        problems.append(_cycle(error, nodes))
     if problems:
         raise WorkflowError(
             "Prompt outputs failed validation",
@@ -111,6 +109,41 @@ def check(
         )
     dynamic = any(call.spec.dynamic for call in calls.values())
     return Checked({node_id: calls[node_id] for node_id in order}, outputs, dynamic)
+
+
+def every_problem(workflow: Workflow, catalog: Catalog, disk: Disk) -> tuple[Problem, ...]:
+    """Everything that keeps a workflow from running, also of nodes that no output needs, in the order of the file.
+
+    ``check`` says less at a time, as ComfyUI does: unknown classes come alone there. Reads no weights.
+    """
+    nodes = workflow.graph.nodes
+    specs = dict(catalog)
+    found: list[Problem] = []
+    for node in nodes.values():
+        if node.class_type not in specs:
+            found.append(_unknown_class(node, specs, workflow.packs.get(node.id, "")))
+        else:
+            found += _bind(node, specs, nodes, disk)[1]
+    known = [node for node in nodes.values() if node.class_type in specs]
+    try:
+        execution_order(
+            nodes,
+            lambda node_id: [v.node for v in nodes[node_id].inputs.values() if type(v) is Link and v.node in nodes],
+        )
+    except CycleError as error:
+        found.append(_cycle(error, nodes))
+    if not any(specs[node.class_type].output_node for node in known) and len(known) == len(nodes):
+        hint = (
+            f"add a node that keeps a result, such as {', '.join(n for n, spec in specs.items() if spec.output_node)}"
+        )
+        found.append(Problem("prompt_no_outputs", "Prompt has no outputs", hint=hint))
+    return tuple(found)
+
+
+def _cycle(error: CycleError, nodes: Mapping[str, Node]) -> Problem:
+    path = " -> ".join(str(nodes[i].ref) for i in error.path)
+    hint = "remove one of these links: a node cannot need its own result"
+    return Problem("cycle", "The workflow has a cycle", path, nodes[error.path[0]].ref, hint)
 
 
 def _unknown_class(node: Node, catalog: Catalog, pack: str) -> Problem:
@@ -225,7 +258,8 @@ def _link_problem(
     node: Node, declared: Input, link: Link, nodes: Mapping[str, Node], catalog: Catalog, disk: Disk
 ) -> Problem | None:
     origin = nodes.get(link.node)
-    outputs = catalog[origin.class_type].outputs if origin is not None else ()
+    spec = catalog.get(origin.class_type) if origin is not None else None
+    outputs = spec.outputs if spec is not None else ()
     if not 0 <= link.slot < len(outputs):
         return _dangling(node, declared.name, link, nodes, catalog)
     received = outputs[link.slot].type
@@ -260,6 +294,8 @@ def _dangling(node: Node, name: str, link: Link, nodes: Mapping[str, Node], cata
             did_you_mean(link.node, nodes, what="nodes"),
             {"input_name": name, "linked_node": list(link)},
         )
+    if origin.class_type not in catalog:
+        return None  # which is a problem of that node
     outputs = catalog[origin.class_type].outputs
     if 0 <= link.slot < len(outputs):
         return None

@@ -22,7 +22,8 @@ class DefinedInput:
     """One input: its type, "COMBO" where it is one of ``choices``; and what an editor makes of it.
 
     ``widget``: it is typed in. ``control``: behind it an editor keeps what becomes of it after a run. ``upload``: an
-    editor adds a button to the node. ``forced``: it would be typed in, were it not only to be linked.
+    editor adds a button to the node. ``forced``: it would be typed in, were it not only to be linked. ``lowest`` and
+    ``highest`` bound a number.
     """
 
     name: str
@@ -35,6 +36,8 @@ class DefinedInput:
     upload: bool
     forced: bool
     dynamic: bool
+    lowest: float | None = None
+    highest: float | None = None
 
     @property
     def initial(self) -> Any:
@@ -120,6 +123,8 @@ def _input(name: str, described: Any, *, required: bool) -> DefinedInput:
         upload=any(options.get(key) for key in _UPLOADS),
         forced=typed and forced,
         dynamic=type_ == "STRING" and bool(options.get("dynamicPrompts")),
+        lowest=options.get("min"),
+        highest=options.get("max"),
     )
 
 

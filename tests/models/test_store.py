@@ -290,3 +290,13 @@ def test_a_mapping_to_what_is_not_there_is_said(tmp_path: Path) -> None:
 def test_letters_of_one_piece_or_several_are_the_same(tmp_path: Path) -> None:
     write(tmp_path / "checkpoints" / "u\u0308ber")
     assert ModelStore((tmp_path,)).resolve("\u00fcber.safetensors") == "u\u0308ber"
+
+
+def test_a_whole_model_stands_in_for_a_file_where_that_is_said(tmp_path: Path) -> None:
+    write(tmp_path / "checkpoints" / "mine")
+    names = {"some-vae.safetensors": EMBEDDED_NAME, "some-unet.safetensors": "mine"}
+    store = ModelStore((tmp_path,), renamed=renamed(names))
+    assert store.vae("some-vae.safetensors").root == embedded_folder()
+    assert store.unet("some-unet.safetensors").root == tmp_path / "checkpoints" / "mine"
+    with pytest.raises(ModelError):
+        store.vae("mine")
