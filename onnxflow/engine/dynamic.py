@@ -112,6 +112,9 @@ class _Flow:
         for name, kind in spec.hidden.items():
             literals[name] = self._prompt if kind == "DYNPROMPT" else hidden_value(kind, item.id, self._run)
         calls = calls_of(spec, literals, linked)
+        if spec.undeclared is not None:  # what takes inputs of any name may go by their order in the file
+            order = [name for name in call.node.inputs if name in calls[0]]
+            calls = [{**{name: arguments[name] for name in order}, **arguments} for arguments in calls]
         if missing and spec.check_lazy_status is not None:
             needed = self._lazily_needed(item, calls, missing)
             if needed:

@@ -121,7 +121,7 @@ def test_inputs_that_are_not_declared(catalog: NodeCatalog, tmp_path: Path) -> N
 def test_inputs_of_any_name_and_type(catalog: NodeCatalog, tmp_path: Path) -> None:
     first = node("TestFirstOfAny", any_02=["a", 0], text="typed in", listed={"__value__": [1, 2]})
     mixed = node("TestLazyMixImages", image1=["f", 0], image2=["a", 0], mask=["m", 0])
-    count = node("TestIntMathOperation", a=["f", 1], b=0, operation="add")
+    count = node("TestIntMathOperation", a=["f", 1], b=0, operation="add")  # any_02 comes first in the file
     both = node("TestMakeListNode", value1=["x1", 0], value2=["count", 0])
     run = shown(catalog, tmp_path, a=grey(0.25), m=mask(0.5), f=first, x1=mixed, count=count, x=both)
     assert run.texts == ["0.250, 3"]
