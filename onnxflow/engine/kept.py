@@ -15,8 +15,9 @@ from onnxflow.values import handle_of
 class Kept:
     """The values of all items.
 
-    While a node that sees the graph (DYNPROMPT) has not run, nothing is dropped: the nodes that it makes may read
-    anything. Nor are the values that came of nodes in an item's place, for it cannot make these again.
+    While a node that sees the graph (DYNPROMPT) has not run, nothing of the workflow's own nodes is dropped: the nodes
+    that it makes may read anything. (What was dropped is computed again when somebody asks for it after all.) Nor are
+    the values that came of nodes in an item's place, for it cannot make these again.
     """
 
     def __init__(self, run: Run, items: Mapping[str, Item]) -> None:
@@ -34,8 +35,9 @@ class Kept:
             self._seeing -= 1
             if not self._seeing:
                 for other in self._items.values():
-                    for slot in range(len(other.values)):
-                        self._drop_unread(other, slot)
+                    if other.parent is None:
+                        for slot in range(len(other.values)):
+                            self._drop_unread(other, slot)
 
     def has(self, item: Item) -> bool:
         """Whether what is read of the item's values is there."""
@@ -75,7 +77,7 @@ class Kept:
 
     def _drop_unread(self, item: Item, slot: int) -> None:
         dropped = item.values[slot]
-        if item.readers[slot] or self._seeing or item.inner or dropped is None:
+        if dropped is None or item.readers[slot] or item.inner or (self._seeing and item.parent is None):
             return
         item.values[slot] = None
         for value in dropped:
