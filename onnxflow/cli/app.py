@@ -11,6 +11,7 @@ from onnxflow.cli.doctor import doctor
 from onnxflow.cli.export import export
 from onnxflow.cli.models import models
 from onnxflow.cli.nodes import nodes
+from onnxflow.cli.plan import plan
 from onnxflow.cli.providers import providers
 from onnxflow.cli.run import run
 from onnxflow.cli.verify import verify
@@ -32,6 +33,7 @@ app = typer.Typer(
 app.command()(run)
 app.command()(check)
 app.command()(convert)
+app.command()(plan)
 app.command()(nodes)
 app.command()(export)
 app.command()(verify)

@@ -175,7 +175,7 @@ def _about_class(class_type: str, catalog: Catalog, pack: str) -> str:
         return "this is an instance of a subgraph whose definition is not in the file: save it again from the editor"
     if pack and pack != _CORE:
         return f"it is of the pack of custom nodes {shown(pack, 80)}, which is not here"
-    return did_you_mean(class_type, catalog, what="node classes", limit=60)
+    return did_you_mean(class_type, catalog, what="node classes") + "; `onnxflow nodes` lists all"
 
 
 def _bind(node: Node, catalog: Catalog, nodes: Mapping[str, Node], disk: Disk) -> tuple[Call, list[Problem]]:

@@ -23,7 +23,7 @@ UNITS: dict[str, set[str]] = {
     },
     "cli": {
         *("__init__", "api", "cancel", "engine", "errors", "export", "graph", "models"),
-        *("dump", "nodes", "placing", "providers", "settings", "values", "workflow"),
+        *("dump", "memory", "nodes", "placing", "providers", "settings", "values", "workflow"),
     },
     "placing": {"cancel", "engine", "errors", "providers", "settings"},
     "settings": {"errors", "models"},
