@@ -62,6 +62,13 @@ def opened(data: Mapping[str, Any]) -> str:
     return ""
 
 
+def blocked(event: Event) -> str:
+    """One line about a node that a blocker with a message kept from running, which is no end of the run."""
+    if event.type != "execution_error" or event.data.get("exception_type") != "ExecutionBlocked":
+        return ""
+    return printable(str(event.data["exception_message"]))
+
+
 def _silent(event: Event) -> None:
     """Says nothing."""
 
@@ -94,6 +101,8 @@ class _Lines:
         elif event.type == "session":
             if line := opened(event.data):
                 print(f"  {line}", file=self._stream, flush=True)
+        elif line := blocked(event):
+            print(f"  {line}", file=self._stream, flush=True)
         elif event.type in _ENDED_EARLY:
             self.finish(_ENDED_EARLY[event.type])
 
@@ -131,6 +140,8 @@ class _Bars:
             self._progress.update(self._task, completed=event.data["value"], total=self._total)
         elif event.type == "session":
             self._session(event.data)
+        elif line := blocked(event):
+            self._progress.console.print(f"  {line}", markup=False, highlight=False)
         elif event.type in _ENDED_EARLY:
             self._task = None  # the bar stays as it is: the node did not come to its end
 

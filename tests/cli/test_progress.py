@@ -113,3 +113,19 @@ def test_the_cpu_is_news_only_when_it_took_long() -> None:
     quick = told(io.StringIO(), session("ready", "cpu", load_seconds=0.5), session("first", "cpu", first_seconds=9.0))
     assert quick.count("\n") == 1
     assert "unet (fp16) on cpu: read in 0.2 s" in told(io.StringIO(), session("ready", "cpu", load_seconds=8.0))
+
+
+@pytest.mark.parametrize("stream", [Terminal(), io.StringIO()])
+def test_what_a_blocker_says_is_no_failure_and_made_nodes_count_as_their_makers(stream: io.StringIO) -> None:
+    with open_progress(GRAPH, quiet=False, stream=stream) as listener:
+        listener(Event("executing", {"node": "k", "display_node": "k"}))
+        data = {"exception_type": "ExecutionBlocked", "exception_message": "Execution Blocked: enough\x1b[2J"}
+        listener(Event("execution_error", {"node_id": "k", **data}))
+        listener(Event("executing", {"node": "k.0.0.1", "display_node": "k"}))
+        time.sleep(0.06)
+        listener(Event("executing", {"node": "made", "display_node": "made"}))
+        time.sleep(0.06)
+        listener(Event("executing", {"node": None}))
+    text = stream.getvalue()
+    assert "Execution Blocked: enough\\x1b" in text and "failed" not in text
+    assert "The k (k)" in text and "made" in text
