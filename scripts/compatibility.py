@@ -50,8 +50,10 @@ def page() -> str:
     ]
     lines += ["", "## Choices that are refused", "", *(f"- {line}" for line in refused)]
     lines += ["", "## Formats", ""]
-    lines.append("What ComfyUI's editor saves and exports (API) runs, and pictures that carry either: docs/workflows.md. All")
-    lines.append("382 classes are known, so that a file with others converts, and is refused by what it needs.")
+    lines.append(
+        "What ComfyUI's editor saves and exports (API) runs, and pictures that carry either: docs/workflows.md."
+    )
+    lines.append("All 382 classes are known, so that a file with others converts, and is refused by what it needs.")
     ours = _code(name for name in catalog if name in PLACING)
     lines += ["", "## Our own", "", f"Nodes that ComfyUI has not: {ours}, which say what runs where (providers.md)."]
     for tier, names in tiers.items():
