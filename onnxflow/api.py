@@ -47,6 +47,7 @@ def run(
     on_nan: str = "error",
     loading: str = "auto",
     seed_rule: SeedRule = "next",
+    jobs: int = 1,
     dump: str | Sequence[str] = (),
     dump_dir: str | os.PathLike[str] | None = None,
     listener: Listener | None = None,
@@ -60,18 +61,17 @@ def run(
     the workflow that of one that is here. ``custom_nodes`` are folders as ComfyUI's, whose packs are loaded: their code
     runs; None for none, not even custom_nodes/ in the working folder. Pictures are written below ``output_dir``
     (default output/) and are in ``report.images`` as uint8 arrays [height, width, channels]; the files carry the
-    workflow unless ``metadata`` is
-    off. ``place`` says what runs where, as in "unet=cuda:0,vae=cpu" or {"unet": "cuda:0"} (components or node ids); a
-    device that does not do it raises ProviderError, unless ``fallback`` is "allow". ``on_nan`` "upcast" repeats in
-    fp32 what gave NaN. ``loading`` says how the CPU loads a .safetensors checkpoint's networks: "low-memory",
-    "default", "fast", or "auto", which looks at the free memory and the steps. ``seed_rule`` "same" draws the noise
-    of a sampler's steps from the seed itself, as ComfyUI did until 2025, and not from the next one. ``dump`` names
-    nodes, as ``overrides`` does, or "*" for all that run: their results are written below ``dump_dir`` (default dump/
-    in the output folder) as pictures, plots and numbers, each as soon as it is there, and listed in
-    ``report.dumped``; OutputError at the end, with the pictures saved, when that failed. ``listener`` is called with
-    every ``engine.events.Event``; one whose ``preview`` is not None draws a sampler's step when that is called: a
-    ``values.Preview`` with the bytes of a JPEG, or None. Raises the errors of ``onnxflow.errors``; Ctrl-C raises
-    Cancelled.
+    workflow unless ``metadata`` is off. With ``jobs`` above 1 so many nodes that run no network run at once. ``place``
+    says what runs where, as in "unet=cuda:0,vae=cpu" or {"unet": "cuda:0"} (components or node ids); a device that does
+    not do it raises ProviderError, unless ``fallback`` is "allow". ``on_nan`` "upcast" repeats in fp32 what gave NaN.
+    ``loading`` says how the CPU loads a .safetensors checkpoint's networks: "low-memory", "default", "fast", or "auto",
+    which looks at the free memory and the steps. ``seed_rule`` "same" draws the noise of a sampler's steps from the
+    seed itself, as ComfyUI did until 2025, and not from the next one. ``dump`` names nodes, as ``overrides`` does, or
+    "*" for all that run: their results are written below ``dump_dir`` (default dump/ in the output folder) as pictures,
+    plots and numbers, each as soon as it is there, and listed in ``report.dumped``; OutputError at the end, with the
+    pictures saved, when that failed. ``listener`` is called with every ``engine.events.Event``; one whose ``preview``
+    is not None draws a sampler's step when that is called: a ``values.Preview`` with the bytes of a JPEG, or None.
+    Raises the errors of ``onnxflow.errors``; Ctrl-C raises Cancelled.
     """
     choices = (
         ("fallback", fallback, FALLBACKS),
@@ -82,6 +82,8 @@ def run(
     for name, value, allowed in choices:
         if not isinstance(value, str) or value not in allowed:
             raise UsageError(f"{name} is {shown(value)}", hint=f"allowed: {', '.join(map(repr, allowed))}")
+    if not isinstance(jobs, int) or jobs < 1:
+        raise UsageError(f"jobs is {shown(jobs)}", hint="allowed: a whole number from 1 on")
     places = _placements(place)
     settings = load_settings(
         [Path(folder) for folder in models],
@@ -133,6 +135,7 @@ def run(
                 metadata=metadata,
                 placing=placing,
                 seed_rule=seed_rule,
+                jobs=jobs,
                 watch=Watch(watched, dumped) if dumped is not None else None,
             ),
             cancel,

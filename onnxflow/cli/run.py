@@ -87,6 +87,16 @@ def run(
             "of 2025, or the same as the start's, for pictures made before.",
         ),
     ] = "next",
+    jobs: Annotated[
+        int,
+        typer.Option(
+            "--jobs",
+            "-j",
+            min=1,
+            max=256,
+            help="How many nodes that run no network may run at once, beside the one that does.",
+        ),
+    ] = 1,
     prompt_seed: Annotated[
         int,
         typer.Option(
@@ -120,7 +130,7 @@ def run(
     from onnxflow.errors import Cancelled
 
     try:
-        where = (place or [], fallback, on_nan, loading, seed_rule, prompt_seed)
+        where = (place or [], fallback, on_nan, loading, seed_rule, prompt_seed, jobs)
         looks = (preview, dump or [], dump_dir)
         if no_custom_nodes and custom_nodes:
             from onnxflow.errors import UsageError
@@ -146,7 +156,7 @@ def _run(
     metadata: bool,
     quiet: bool,
     verbose: bool,
-    where: tuple[list[str], str, str, str, str, int],
+    where: tuple[list[str], str, str, str, str, int, int],
 ) -> None:
     import sys
     import traceback
@@ -157,7 +167,7 @@ def _run(
 
     json_events = JsonEvents(sys.stdout) if json else None
     try:
-        place, fallback, on_nan, loading, seed_rule, prompt_seed = where
+        place, fallback, on_nan, loading, seed_rule, prompt_seed, jobs = where
         preview, dump, dump_dir = looks
         models, extra, map_model, packs = names
         turns = Turns(
@@ -177,6 +187,7 @@ def _run(
             on_nan=on_nan,
             loading=loading,
             seed_rule=seed_rule,
+            jobs=jobs,
             prompt_seed=prompt_seed,
             preview=preview,
             dump=dump,

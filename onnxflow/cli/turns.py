@@ -66,6 +66,7 @@ class Turns:
         on_nan: str,
         loading: str = LOADING_CHOICES[0],
         seed_rule: str = SEED_RULES[0],
+        jobs: int = 1,
         prompt_seed: int = 0,
         preview: str | None = None,
         dump: Sequence[str] = (),
@@ -98,6 +99,7 @@ class Turns:
         self._placing = placing_of(
             place, settings.place, fallback=fallback, on_nan=on_nan, machine=machine, loading=loading
         )
+        self._jobs = jobs
         self._quiet = quiet
         self._disk = disk_of(settings)
         self._catalog, packs = nodes_of(settings, self._disk)
@@ -170,6 +172,7 @@ class Turns:
                     volatile=volatile,
                     placing=self._placing,
                     seed_rule=self._seed_rule,
+                    jobs=self._jobs,
                     watch=self._watch,
                 )
                 report = self._run(work, turn)

@@ -31,7 +31,8 @@ class Run:
     """What one execution works with.
 
     ``volatile`` names the nodes that the caller will run again with other values: their results are not kept in
-    ``cache``, and the sessions they use stay open.
+    ``cache``, and the sessions they use stay open. Up to ``jobs`` nodes that run no network run
+    at once, if more than one.
     """
 
     run_id: str
@@ -47,6 +48,7 @@ class Run:
     placer: Placer = field(default_factory=lambda: Placer(OnlyCpu()))
     seed_rule: SeedRule = "next"
     watch: Watch | None = None
+    jobs: int = 1
 
     def emit(
         self,

@@ -1,4 +1,5 @@
-"""Running a workflow that cannot be planned ahead: lazy inputs, nodes that make nodes, coroutines, blockers.
+"""Running a workflow that cannot be planned ahead: lazy inputs, nodes that make nodes, coroutines, blockers; or one
+whose nodes are to run beside each other.
 
 What the outputs need is found from the end, and what is ready runs, in the order of the plan; nothing is recursive, so
 that a loop of nodes may be as long as it likes. Chosen for the whole workflow when one of its classes is dynamic.
@@ -19,7 +20,7 @@ from onnxflow.engine.execute import hidden_value, look, remarks_of
 from onnxflow.engine.failure import failed
 from onnxflow.engine.grow import grown
 from onnxflow.engine.live import Item, LivePrompt
-from onnxflow.engine.places import run_by
+from onnxflow.engine.places import COMPONENTS, run_by
 from onnxflow.engine.plan import Plan
 from onnxflow.engine.preflight import Preflight
 from onnxflow.engine.rows import Row, Values, blocker_in, calls_of, collect, links_in, row_of
@@ -27,6 +28,7 @@ from onnxflow.engine.tasks import Tasks
 from onnxflow.engine.uses import recalled
 from onnxflow.engine.watch import Watched
 from onnxflow.errors import InputError, OnnxflowError
+from onnxflow.nodes.spec import NodeSpec
 from onnxflow.values import ExecutionBlocker
 from onnxflow.workflow.check import Catalog, Checked
 
@@ -54,7 +56,7 @@ class _Flow:
         self._rules = rules
         self._plan = plan
         self._prompt = LivePrompt(run.workflow)
-        self._tasks: Tasks[Item] = Tasks(run.cancel)
+        self._tasks: Tasks[Item] = Tasks(run.cancel, run.jobs)
         self._demand = Demand(plan, run)
         self._items = self._demand.items
         self._kept = self._demand.kept
@@ -168,12 +170,13 @@ class _Flow:
         context = NodeContext(self._run, item.step.call.node.ref, self._outcome)
         first = (context,) if spec.wants_context else ()
         waiting: list[Callable[[], Any]] = []
+        beside = self._run.jobs > 1 and _may_run_beside(spec)
         started = time.perf_counter()
         for index, arguments in enumerate(calls):
             blocker = blocker_in(spec, arguments)
             if blocker is not None:
                 rows[index] = self._blocked(item, blocker)
-            elif spec.is_async:
+            elif spec.is_async or beside:
                 own = NodeContext(self._run, item.step.call.node.ref, self._outcome)
                 own.call = index
                 waiting.append(partial(spec.function, *((own,) if spec.wants_context else ()), **arguments))
@@ -184,9 +187,12 @@ class _Flow:
                 rows[index] = row_of(spec, spec.function(*first, **arguments))
         item.blocked = None not in rows and all(blocker_in(spec, arguments) is not None for arguments in calls)
         if waiting:
-            item.rows = rows  # filled when the coroutines are done
+            item.rows = rows  # filled when the calls are done
             item.seconds = started
-            self._tasks.start(item, waiting)
+            if beside:
+                self._tasks.call(item, lambda: [call() for call in waiting])
+            else:
+                self._tasks.start(item, waiting)
             return
         item.seconds = time.perf_counter() - started
         uses = context.uses()
@@ -194,7 +200,7 @@ class _Flow:
         self._called(item, [row for row in rows if row is not None], uses)
 
     def _came(self, item: Item, found: list[Any] | BaseException) -> None:
-        """The item's coroutines are done."""
+        """The item's calls, which ran beside others, are done."""
         try:
             if isinstance(found, BaseException):
                 raise found
@@ -316,3 +322,16 @@ class _Flow:
             raised.node = item.root
             raised.where = raised.where or f"node {item.id} ({node.class_type}), which runs in its place"
         return raised
+
+
+def _may_run_beside(spec: NodeSpec) -> bool:
+    """Whether calls of a class may run in a thread of their own: those of ours that run no network, hand no model on,
+    and write no file. Networks take all cores anyway, files are to be numbered in order, and classes of packs are made
+    for one thread."""
+    return not (
+        spec.is_async
+        or spec.output_node
+        or spec.may_expand
+        or any(item.type in COMPONENTS for item in spec.inputs)
+        or any(item.type in COMPONENTS for item in spec.outputs)
+    )

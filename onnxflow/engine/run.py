@@ -51,6 +51,7 @@ def run_workflow(
     placing: Placing | None = None,
     seed_rule: SeedRule = "next",
     watch: Watch | None = None,
+    jobs: int = 1,
 ) -> RunReport:
     """Run ``workflow`` and report what happened.
 
@@ -58,6 +59,7 @@ def run_workflow(
     results known from earlier runs are used and new ones kept, but for those of the ``volatile`` nodes: the caller says
     that it will run these again with other values, and the sessions they need stay open for it. ``placing`` says what
     runs where; without it, all on the CPU. ``seed_rule`` says which seed the noise of a sampler's steps comes from.
+    With ``jobs`` above 1 so many nodes that run no network run at once, beside the one that does.
     The nodes of a ``watch`` run even where no output needs them, and each result is looked at as soon as it is there.
     WorkflowError before anything is loaded when the workflow is not valid, UsageError and ProviderError then for a
     device that there is not or that does not work; other errors name the node. Cancelled when ``cancel`` is thrown.
@@ -79,6 +81,7 @@ def run_workflow(
         placer=placing.placer,
         seed_rule=seed_rule,
         watch=watch,
+        jobs=jobs,
     )
     lease.tell = partial(_tell_session, run)
     outcome = Outcome()
@@ -100,7 +103,7 @@ def run_workflow(
         run.emit("execution_start", {"timestamp": _now()})
         run.emit("execution_cached", {"nodes": plan.cached, "timestamp": _now()})
         try:
-            if checked.dynamic:
+            if checked.dynamic or jobs > 1:
                 plan = execute_dynamic(plan, checked, catalog, rules, run, outcome)
             else:
                 execute(plan, run, outcome)

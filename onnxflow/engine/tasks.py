@@ -1,10 +1,12 @@
-"""Coroutine nodes: they run on an event loop in a thread of its own, beside the nodes that are called one by one."""
+"""What runs beside the nodes that are called one by one: coroutines, on an event loop in a thread of its own, and with
+``--jobs`` plain calls in a few threads more."""
 
 from __future__ import annotations
 
 import asyncio
 import threading
 from collections.abc import Callable, Coroutine, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from queue import Empty, SimpleQueue
 from typing import Any, Final, Generic, TypeVar
 
@@ -18,10 +20,13 @@ _PATIENCE: Final = 5.0  # seconds
 
 
 class Tasks(Generic[_T]):
-    """The coroutines of one run. ``close`` cancels those that still run and ends the thread."""
+    """The coroutines of one run, and plain calls in up to ``threads`` threads. ``close`` cancels the coroutines that
+    still run, waits for calls, and ends the threads."""
 
-    def __init__(self, cancel: CancelToken) -> None:
+    def __init__(self, cancel: CancelToken, threads: int = 0) -> None:
         self._cancel = cancel
+        self._threads = threads
+        self._pool: ThreadPoolExecutor | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread: threading.Thread | None = None
         self._done: SimpleQueue[tuple[_T, list[Any] | BaseException] | None] = SimpleQueue()
@@ -36,8 +41,15 @@ class Tasks(Generic[_T]):
         self.running += 1
         asyncio.run_coroutine_threadsafe(self._together(owner, coroutines), self._loop)
 
+    def call(self, owner: _T, work: Callable[[], list[Any]]) -> None:
+        """Have plain calls done in a thread; ``finished`` gives the owner with their results, or the error."""
+        if self._pool is None:
+            self._pool = ThreadPoolExecutor(self._threads, "onnxflow-job")
+        self.running += 1
+        self._pool.submit(self._called, owner, work)
+
     def finished(self, *, wait: bool) -> tuple[_T, list[Any] | BaseException] | None:
-        """The next owner whose coroutines are done, or None; with ``wait``, not before there is one, and Cancelled when
+        """The next owner whose work is done, or None; with ``wait``, not before there is one, and Cancelled when
         the run is stopped meanwhile."""
         with self._cancel.calling(lambda: self._done.put(None)):
             while True:
@@ -51,7 +63,9 @@ class Tasks(Generic[_T]):
                     return found
 
     def close(self) -> None:
-        """Cancel what still runs, wait until it has heard of it, and end the thread."""
+        """End everything."""
+        if self._pool is not None:
+            self._pool.shutdown(cancel_futures=True)
         if self._loop is None or self._thread is None:
             return
         asyncio.run_coroutine_threadsafe(_end(), self._loop)
@@ -59,6 +73,13 @@ class Tasks(Generic[_T]):
         if not self._thread.is_alive():
             self._loop.close()
         self._loop = None
+
+    def _called(self, owner: _T, work: Callable[[], list[Any]]) -> None:
+        try:
+            found: list[Any] | BaseException = work()
+        except BaseException as error:  # handed to the run's own thread
+            found = error
+        self._done.put((owner, found))
 
     async def _together(self, owner: _T, coroutines: Sequence[Callable[[], Work]]) -> None:
         tasks = [asyncio.ensure_future(start()) for start in coroutines]
