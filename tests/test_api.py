@@ -114,3 +114,16 @@ def test_places_are_texts_or_a_mapping(place: Any, tmp_path: Path) -> None:
     assert {use.component: (use.variant, use.asked != "auto") for use in report.sessions} == {
         "text_encoder": ("fp32", False), "unet": ("int8", True), "vae_decoder": ("fp32", True),
     }  # fmt: skip
+
+
+@pytest.mark.parametrize("jobs", [0, -1, 1.5, "2"])
+def test_jobs_that_make_no_sense(jobs: Any) -> None:
+    with pytest.raises(UsageError, match="jobs is"):
+        onnxflow.run(TXT2IMG, jobs=jobs)
+
+
+def test_nodes_beside_each_other_draw_the_same(tmp_path: Path) -> None:
+    one = onnxflow.run(TXT2IMG, overrides=QUICK, output_dir=tmp_path)
+    many = onnxflow.run(TXT2IMG, overrides=QUICK, output_dir=tmp_path, jobs=3)
+    assert np.array_equal(one.images[0], many.images[0])
+    assert {use.component for use in many.sessions} == {"text_encoder", "unet", "vae_decoder"}
