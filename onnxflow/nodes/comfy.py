@@ -163,7 +163,7 @@ class _Adapted:
         expand = None
         if isinstance(returned, dict):
             ui, expand = returned.get("ui") or {}, returned.get("expand")
-            returned = returned.get("result", ())
+            returned = returned.get("result", (None,) * len(self._types))
         if isinstance(returned, ExecutionBlocker):
             values: tuple[Any, ...] = (returned,) * len(self._types)
         elif isinstance(returned, (tuple, list)):
