@@ -238,19 +238,17 @@ class _Flow:
             self._finish(item, replace(collect(item.step.call.spec, rows, {}), uses=uses), ran=True)
             return
         links = links_in(rows)
-        made: list[Item] = []
         for row in rows:
             if row.expand is not None:
-                made += grown(row.expand, item, self._prompt, self._items, self._catalog, self._rules, self._run)
+                item.made += grown(row.expand, item, self._prompt, self._items, self._catalog, self._rules, self._run)
         item.rows = [*rows]
-        item.inner = tuple(one.step.key for one in made)
         for link in dict.fromkeys(links):
             origin = self._items.get(link.node)
             if origin is None or not 0 <= link.slot < len(origin.readers):
                 raise InputError(f"its result is output {link.slot} of node {link.node}, which does not exist")
             origin.readers[link.slot] += 1
         self._release(item)
-        for one in made:
+        for one in item.made:
             if one.step.call.spec.output_node:
                 self._demand.want(one)
         for link in dict.fromkeys(links):
@@ -276,7 +274,9 @@ class _Flow:
             assert values is not None, "a value was dropped before its last reader"
             results[link] = values
             item.fell |= origin.fell
-        result = replace(collect(item.step.call.spec, rows, results), inner=item.inner)
+        inner = tuple(one.step.key for one in item.made)
+        uses = [use for one in item.made for use in self._outcome.node_uses.get(one.position, ())]
+        result = replace(collect(item.step.call.spec, rows, results), inner=inner, uses=tuple(uses))
         for link in links:
             self._kept.read(self._items[link.node], link.slot)
         item.rows = None

@@ -77,7 +77,7 @@ class Kept:
 
     def _drop_unread(self, item: Item, slot: int) -> None:
         dropped = item.values[slot]
-        if dropped is None or item.readers[slot] or item.inner or (self._seeing and item.parent is None):
+        if dropped is None or item.readers[slot] or item.made or (self._seeing and item.parent is None):
             return
         item.values[slot] = None
         for value in dropped:

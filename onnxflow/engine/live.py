@@ -19,8 +19,8 @@ class Item:
 
     ``root`` is the workflow's own node that it came from, ``display`` the one that clients show it at, ``rank`` its
     place among those that are ready. ``waits`` counts what it waits for. Once it is done ``values`` has its outputs,
-    each None again after the last of its ``readers``. ``rows`` are the results of its calls while nodes in its place
-    run.
+    each None again after the last of its ``readers``. ``rows`` are the results of its calls while the nodes
+    that it ``made`` run in its place.
     """
 
     step: Step
@@ -41,7 +41,7 @@ class Item:
     known: Result | None = None
     twin: Item | None = None
     rows: list[Row | None] | None = None
-    inner: tuple[bytes, ...] = ()
+    made: list[Item] = field(default_factory=list)
     result: Result | None = None
     values: list[list[Any] | None] = field(default_factory=list)
     seconds: float = 0.0

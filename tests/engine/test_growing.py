@@ -132,6 +132,20 @@ def test_sessions_are_given_back_with_the_last_handle(tmp_path: Path) -> None:
     assert all(graph.closed for graph in loader.graphs.values())
 
 
+def test_what_ran_a_network_inside_is_remembered_with_the_result(tmp_path: Path) -> None:
+    encode = {"~.t": {"class_type": "CLIPTextEncode", "inputs": {"clip": "input", "text": "a"}}}
+    nodes: Nodes = {
+        "c": ("CheckpointLoaderSimple", {"ckpt_name": "onnxflow-tiny"}),
+        "r": ("Replace", {"number": ("c", 1), "nodes": encode, "result": {"__value__": ["~.t", 0]}}),
+        "o": ("Watch", {"number": ("r", 0), "label": ""}),
+    }
+    catalog = builtin_catalog().with_specs(GROWING.values())
+    sessions, cache = SessionCache(FakeLoader()), ResultCache()
+    reports = [run_workflow(workflow(**nodes), catalog, disk_at(tmp_path), sessions, cache=cache) for _ in range(2)]
+    assert [use.component for use in reports[0].ran] == ["text_encoder"]
+    assert [use.component for use in reports[1].recalled] == ["text_encoder"] and not reports[1].ran
+
+
 def test_errors_and_cancelling_are_told_as_in_planned_runs() -> None:
     recorder = Recorder()
     nodes: Nodes = {**CHAIN, "f": ("Fail", {"number": ("z", 0)}), "o": ("Show", {"number": ("f", 0), "label": ""})}
