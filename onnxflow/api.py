@@ -182,14 +182,19 @@ def _placements(place: object) -> list[str]:
 
 
 def nodes_of(settings: Settings, disk: Disk) -> tuple[NodeCatalog, list[str]]:
-    """Our node classes and those of node packs, and what is to be said of packs, a line each."""
+    """Our node classes, those of plug-ins and those of node packs; and what is to be said of these, a line each."""
     catalog = builtin_catalog()
-    if not settings.custom_nodes:
+    if not settings.plugins:
         return catalog, []
+    from onnxflow.nodes.plugins import load_plugins
+
+    catalog, said = load_plugins(catalog)
+    if not settings.custom_nodes:
+        return catalog, said
     from onnxflow.nodes.custom_nodes import load_custom_nodes
 
     catalog, packs = load_custom_nodes(settings.custom_nodes, catalog, disk)
-    return catalog, [line for pack in packs for line in pack.remarks]
+    return catalog, [*said, *(line for pack in packs for line in pack.remarks)]
 
 
 def disk_of(settings: Settings) -> Disk:

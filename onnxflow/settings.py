@@ -30,7 +30,7 @@ _TABLES = {
 class Settings:
     """Model folders in order of precedence, the folders that file names in workflows are relative to, the machine's
     profile (the device of each component, as texts), the folders that an extra_model_paths.yaml adds, and the models
-    that are taken for others; and the folders of node packs."""
+    that are taken for others; the folders of node packs, and whether other people's nodes are loaded at all."""
 
     models: tuple[Path, ...]
     input_dir: Path
@@ -39,6 +39,7 @@ class Settings:
     extra: ExtraPaths = NO_EXTRA
     map_model: Mapping[str, str] = field(default_factory=dict)
     custom_nodes: tuple[Path, ...] = ()
+    plugins: bool = True
 
 
 def load_settings(
@@ -83,6 +84,7 @@ def load_settings(
         place=from_file.get("place", {}),
         extra=read_extra_paths([*extra, *_extra_in(environment), *from_file.get("extra_model_paths", ())], environment),
         custom_nodes=_packs(custom_nodes, from_file.get("custom_nodes"), working_dir),
+        plugins=custom_nodes is not None,
         map_model={**from_file.get("map_model", {}), **dict(map(_mapped, map_model))},
     )
 
