@@ -12,6 +12,8 @@ from typing import Any, Final
 
 _COMMENT: Final = re.compile(r"/\*.*?\*/|//[^\n\r\u2028\u2029]*", re.DOTALL)
 _ESCAPED: Final = re.compile(r"\\([{}|])")
+_SPECIAL: Final = re.compile(r"(?<!\\)(\\*+)([{}|])")
+_BEFORE_COMMENT: Final = re.compile(r"/(?=[/*])")
 _PATTERN: Final = re.compile(r"%([^%]+)%")
 _DATE: Final = re.compile(r"dd?|MM?|hh?|mm?|ss?|yyy?y?")
 _FORBIDDEN: Final = re.compile(r'[/?<>\\:*|"\x00-\x1f\x7f]')
@@ -63,6 +65,22 @@ def chosen(text: str, random: Random) -> str:
     while len(blocks) > 1:  # one that is never closed ends with the text
         _end(blocks, random)
     return _ESCAPED.sub(r"\1", "".join(blocks[0].parts))
+
+
+def escaped(text: str) -> str:
+    r"""The prompt that ``chosen`` makes ``text`` of, which is ``text`` itself where nothing in it would be changed.
+
+    Braces and bars get a backslash, and slashes that would begin a comment an empty choice between them: ``/{}/``.
+    What cannot be written is an odd number of backslashes before an opening brace: it loses one of them.
+    """
+    if chosen(text, Random(0)) == text:  # a brace that opens a choice never comes back, whatever is chosen
+        return text
+
+    def escape(match: re.Match[str]) -> str:
+        before, sign = match.groups()
+        return before + sign if sign == "{" and len(before) % 2 else f"{before}\\{sign}"
+
+    return _BEFORE_COMMENT.sub("/{}", _SPECIAL.sub(escape, text))
 
 
 def _end(blocks: list[_Block], random: Random) -> None:
