@@ -112,30 +112,33 @@ def check(
 
 
 def every_problem(workflow: Workflow, catalog: Catalog, disk: Disk) -> tuple[Problem, ...]:
-    """Everything that keeps a workflow from running, also of nodes that no output needs, in the order of the file.
+    """Everything that keeps a workflow from running, in the order of the file: unknown classes wherever they are, and
+    what is wrong with the nodes that they or the output nodes need. Other nodes never run.
 
     ``check`` says less at a time, as ComfyUI does: unknown classes come alone there. Reads no weights.
     """
     nodes = workflow.graph.nodes
     specs = dict(catalog)
+    targets = [node.id for node in nodes.values() if node.class_type not in specs or specs[node.class_type].output_node]
+
+    def parents(node_id: str) -> list[str]:
+        links = (value for value in nodes[node_id].inputs.values() if type(value) is Link)
+        return [link.node for link in links if link.node in nodes]
+
     found: list[Problem] = []
+    try:
+        execution_order(targets, parents)
+    except CycleError as error:
+        found.append(_cycle(error, nodes))
+    needed = descendants(targets, parents)
     for node in nodes.values():
         if node.class_type not in specs:
             found.append(_unknown_class(node, specs, workflow.packs.get(node.id, "")))
-        else:
+        elif node.id in needed:
             found += _bind(node, specs, nodes, disk)[1]
-    known = [node for node in nodes.values() if node.class_type in specs]
-    try:
-        execution_order(
-            nodes,
-            lambda node_id: [v.node for v in nodes[node_id].inputs.values() if type(v) is Link and v.node in nodes],
-        )
-    except CycleError as error:
-        found.append(_cycle(error, nodes))
-    if not any(specs[node.class_type].output_node for node in known) and len(known) == len(nodes):
-        hint = (
-            f"add a node that keeps a result, such as {', '.join(n for n, spec in specs.items() if spec.output_node)}"
-        )
+    if not targets:
+        keeping = ", ".join(name for name, spec in specs.items() if spec.output_node)
+        hint = f"add a node that keeps a result, such as {keeping}"
         found.append(Problem("prompt_no_outputs", "Prompt has no outputs", hint=hint))
     return tuple(found)
 

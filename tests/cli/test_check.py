@@ -39,7 +39,7 @@ def test_a_workflow_that_can_run_is_said_to(tmp_path: Path) -> None:
 
 def test_every_problem_is_in_one_list(tmp_path: Path) -> None:
     nodes: dict[str, Any] = {
-        "1": {"class_type": "Nothing", "inputs": {}},
+        "1": {"class_type": "Nothing", "inputs": {"a": ["4", 0], "b": ["5", 0]}},
         "2": {"class_type": "WanImageToVideo", "inputs": {}},
         "3": {"class_type": "CheckpointLoaderSimple", "inputs": {"ckpt_name": "nosuch.safetensors"}},
         "4": {"class_type": "VAEDecode", "inputs": {"samples": ["1", 0], "vae": ["3", 9]}},

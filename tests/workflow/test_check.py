@@ -9,7 +9,8 @@ import pytest
 from fakes import CATALOG, DISK, workflow
 
 from onnxflow.errors import Problem, WorkflowError
-from onnxflow.workflow.check import check, types_match
+from onnxflow.nodes.catalog import builtin_catalog
+from onnxflow.workflow.check import check, every_problem, types_match
 from onnxflow.workflow.read import workflow_from_document
 from onnxflow.workflow.response import error_response
 
@@ -232,3 +233,15 @@ def test_titles_cannot_write_to_the_terminal() -> None:
 def test_a_class_that_comfyui_has_is_no_spelling_mistake() -> None:
     found = problems(s=("LoraLoader", {}), o=GOOD["o"])
     assert "not in this version yet" in found[0].hint
+
+
+def test_what_no_output_needs_is_no_problem() -> None:
+    document: dict[str, Any] = {"1": {"class_type": "PreviewAny", "inputs": {"source": 1}}}
+    stray = {"class_type": "KSampler", "inputs": {}}
+    assert every_problem(workflow_from_document({**document, "2": stray}), builtin_catalog(), DISK) == ()
+    unknown = {"class_type": "Nothing", "inputs": {"x": ["2", 0]}}
+    found = every_problem(workflow_from_document({**document, "2": stray, "3": unknown}), builtin_catalog(), DISK)
+    assert [problem.node.id for problem in found if problem.node] == ["2"] * 10 + ["3"]
+    assert [problem.code for problem in every_problem(workflow_from_document({}), builtin_catalog(), DISK)] == [
+        "prompt_no_outputs"
+    ]
