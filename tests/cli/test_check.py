@@ -109,3 +109,13 @@ def test_nodes_are_listed_and_told(tmp_path: Path) -> None:
     assert info["KSampler"]["input_order"]["required"][0] == "model"
     done = onnxflow("nodes", "Ksampler", cwd=tmp_path)
     assert done.returncode == 2 and "did you mean 'KSampler'" in done.stderr
+
+
+def test_the_api_format_becomes_the_editor_s_and_comes_back(tmp_path: Path) -> None:
+    workflow = Path(__file__).parents[2] / "workflows" / "areas.json"
+    assert onnxflow("convert", workflow, "--to", "ui", "-o", "editor.json", cwd=tmp_path).returncode == 0
+    editors = json.loads((tmp_path / "editor.json").read_text("utf-8"))
+    assert editors["version"] == 0.4 and len(editors["nodes"]) == len(json.loads(workflow.read_text("utf-8")))
+    back = json.loads(onnxflow("convert", "editor.json", cwd=tmp_path).stdout)
+    wanted = json.loads(workflow.read_text("utf-8"))
+    assert {i: e["inputs"] for i, e in back.items()} == {i: e["inputs"] for i, e in wanted.items()}
