@@ -95,3 +95,8 @@ def _shares(use: SessionUse) -> str:
     time = time_shares([use]) if use.facts.time_shares else {}
     times = ", ".join(f"{share:.0%} {name}" for name, share in time.items())
     return (f"nodes: {nodes}" if nodes else "nodes: unknown") + (f"; time: {times}" if times else "")
+
+
+def tell_stopping() -> None:
+    """Say that a run that was interrupted has not stopped yet."""
+    print("stopping: ONNX Runtime ends what it has begun; Ctrl-C again leaves at once", file=sys.stderr)

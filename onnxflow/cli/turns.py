@@ -15,7 +15,14 @@ from onnxflow.cancel import CancelToken
 from onnxflow.cli.json_events import JsonEvents
 from onnxflow.cli.previews import Previews
 from onnxflow.cli.progress import open_progress
-from onnxflow.cli.summary import print_details, print_dumped, print_fallen_back, print_summary, tell_tried
+from onnxflow.cli.summary import (
+    print_details,
+    print_dumped,
+    print_fallen_back,
+    print_summary,
+    tell_stopping,
+    tell_tried,
+)
 from onnxflow.cli.texts import Texts
 from onnxflow.engine.cache import ResultCache
 from onnxflow.engine.events import Event, Listener
@@ -193,10 +200,10 @@ class Turns:
     def _run(self, work: Callable[[], RunReport], turn: int) -> RunReport:
         """One turn. Where it fails, it is said what was dumped before: that is what helps to find out why."""
         if self._dump is None:
-            return interruptible(work, self._cancel)
+            return interruptible(work, self._cancel, tell_stopping)
         self._dump.begin(turn)
         try:
-            return interruptible(work, self._cancel)
+            return interruptible(work, self._cancel, tell_stopping)
         except OnnxflowError:
             if not self._quiet:
                 print_dumped(self._dump.written, self._dump.remarks, sys.stderr)

@@ -28,7 +28,7 @@ def warm(
     import os
 
     from onnxflow.cancel import CancelToken
-    from onnxflow.cli.summary import fallen_back, tell_tried
+    from onnxflow.cli.summary import fallen_back, tell_stopping, tell_tried
     from onnxflow.engine.run import interruptible
     from onnxflow.engine.warm import warm as warmed
     from onnxflow.placing import machine_of, placing_of
@@ -53,7 +53,7 @@ def warm(
             for line in fallen_back([use]):
                 typer.echo(line, err=True)
 
-    interruptible(work, cancel)
+    interruptible(work, cancel, tell_stopping)
 
 
 def _size(text: str) -> tuple[int, int]:

@@ -10,7 +10,7 @@ from collections.abc import Callable, Collection, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
 from functools import partial
-from typing import TypeVar
+from typing import Final, TypeVar
 
 from onnxflow.cancel import CancelToken
 from onnxflow.collector import collector_paused, collector_sparing_the_past
@@ -33,6 +33,7 @@ from onnxflow.workflow.check import Catalog, check
 from onnxflow.workflow.workflow import Workflow
 
 _T = TypeVar("_T")
+_PATIENCE: Final = 1.0  # seconds
 
 
 def run_workflow(
@@ -165,11 +166,12 @@ def _tell(run: Run, error: OnnxflowError, outcome: Outcome) -> None:
     run.emit("executing", {"node": None})
 
 
-def interruptible(work: Callable[[], _T], cancel: CancelToken) -> _T:
+def interruptible(work: Callable[[], _T], cancel: CancelToken, still: Callable[[], None] = lambda: None) -> _T:
     """The result of ``work``, done in a thread so that Ctrl-C reaches the caller while a network runs.
 
     Python handles signals in the main thread only, and only between its own instructions: waiting here keeps it free.
-    The first Ctrl-C asks the run to stop and waits for it (Cancelled); a second one leaves at once.
+    The first Ctrl-C asks the run to stop and waits for it (Cancelled); a second one leaves at once. ``still`` is
+    called when the run has not stopped after a second.
     """
     if threading.current_thread() is not threading.main_thread():
         return work()
@@ -191,6 +193,8 @@ def interruptible(work: Callable[[], _T], cancel: CancelToken) -> _T:
         _wait(finished)
     except KeyboardInterrupt:
         cancel.cancel()
+        if not finished.wait(_PATIENCE):
+            still()
         _wait(finished)
         if not failure:
             raise Cancelled() from None

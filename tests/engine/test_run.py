@@ -191,7 +191,10 @@ def test_progress_is_told_and_cancelling_stops_at_a_step() -> None:
     assert caught.value.exit_code == 130
 
 
-def test_ctrl_c_stops_the_work_and_waits_for_it() -> None:
+@pytest.mark.parametrize("slow", [False, True])
+def test_ctrl_c_stops_the_work_and_waits_for_it(slow: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("onnxflow.engine.run._PATIENCE", 0.05)
+    told: list[str] = []
     # A shell that puts a program into the background has it ignore Ctrl-C: without this the test would wait for ever.
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     token = CancelToken()
@@ -203,15 +206,17 @@ def test_ctrl_c_stops_the_work_and_waits_for_it() -> None:
         _thread.interrupt_main()
         while not token.cancelled:
             time.sleep(0.005)
+        while slow and not told:
+            time.sleep(0.005)
         stopped.set()
         token.check()
 
     try:
         with pytest.raises(Cancelled):
-            interruptible(work, token)
+            interruptible(work, token, lambda: told.append("stopping"))
     finally:
         signal.signal(signal.SIGINT, before)
-    assert stopped.is_set()
+    assert stopped.is_set() and len(told) <= 1
 
 
 def test_errors_of_the_work_reach_the_caller() -> None:
