@@ -68,6 +68,7 @@ def make_plan(
     by_id: dict[str, Step] = {}
     first_with: dict[bytes, int] = {}
     size = 0
+    somewhere = bool(rules or placed.marks or placed.wishes or placed.others)
     for position, (node_id, call) in enumerate(checked.calls.items()):
         spec = call.spec
         links = []
@@ -76,7 +77,8 @@ def make_plan(
             origin = by_id[link.node]
             links.append((name, origin.first + link.slot))
             origins.append((name, origin.key, link.slot))
-        key = content_key(spec.name, outside(call, disk, placed, rules), call.literals, origins)
+        more = outside(call, disk, placed, rules) if somewhere or spec.by_id or spec.fingerprint is not None else ""
+        key = content_key(spec.name, more, call.literals, origins)
         twin = first_with.setdefault(key, position)
         step = Step(
             call, key, tuple(links), size, -1 if twin == position else twin, False, known is not None and key in known
