@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from onnxflow.workflow.definition import Definition
 from onnxflow.workflow.definitions import Define, comfyui_definition
-from onnxflow.workflow.ui.document import BYPASSED, MUTED, UiNode, read_document
+from onnxflow.workflow.ui.document import BYPASSED, MUTED, UiNode, UiSlot, read_document
 from onnxflow.workflow.ui.migrations import current_name
 from onnxflow.workflow.ui.resolve import PRIMITIVE, VIRTUAL, Origin, Resolver, Typed
 from onnxflow.workflow.ui.scope import Scope, every_scope, open_scopes
@@ -61,6 +61,7 @@ class _Conversion:
         self._root = root
         self._resolver = Resolver(define)
         self._values: dict[tuple[Scope, str], dict[str, Any]] = {}
+        self._written: dict[tuple[Scope, str], dict[str, Any]] = {}
         self._named: dict[str, tuple[Scope, UiNode]] | None = None
         self.remarks = self._resolver.remarks
         self.packs: dict[str, str] = {}
@@ -116,8 +117,7 @@ class _Conversion:
                 if definition is not None
                 else unknown_values(node)
             )
-            written = {name: value for (node_id, name), value in scope.written.items() if node_id == node.id}
-            self._values[key] = values | written
+            self._values[key] = values | self._written.get(key, {})
         return self._values[key]
 
     def _sent(self, class_type: str, definition: Definition | None, name: str, value: Any) -> Any:
@@ -157,16 +157,21 @@ class _Conversion:
         primitives = {node.id: node for node in graph.nodes.values() if node.type == PRIMITIVE}
         if not primitives:
             return
+        slots: dict[str, dict[str | None, UiSlot]] = {}
         for link in graph.links.values():
             node, target = primitives.get(link.origin), graph.nodes.get(link.target)
             if node is None or target is None or not isinstance(node.widgets, list) or not node.widgets:
                 continue
-            slot = next((one for one in target.inputs if one.link == link.id), None)
+            if target.id not in slots:  # reversed, so that of two slots with one link the first counts
+                slots[target.id] = {one.link: one for one in reversed(target.inputs)}
+            slot = slots[target.id].get(link.id)
             if slot is not None and target.type not in VIRTUAL:
                 value = node.widgets[0]
                 if node.properties.get(_REPLACE) is True and isinstance(value, str):
                     value = self._replaced(value)
-                scope.written[target.id, slot.widget or slot.name] = value
+                name = slot.widget or slot.name
+                scope.written[target.id, name] = value
+                self._written.setdefault((scope, target.id), {})[name] = value
 
 
 def _is_link(value: Any) -> bool:

@@ -10,7 +10,7 @@ from datetime import datetime
 from random import Random
 from typing import Any, Final
 
-_COMMENT: Final = re.compile(r"/\*.*?\*/|//[^\n\r\u2028\u2029]*", re.DOTALL)
+_COMMENT: Final = re.compile(r"/\*|//[^\n\r\u2028\u2029]*")
 _ESCAPED: Final = re.compile(r"\\([{}|])")
 _SPECIAL: Final = re.compile(r"(?<!\\)(\\*+)([{}|])")
 _BEFORE_COMMENT: Final = re.compile(r"/(?=[/*])")
@@ -44,7 +44,7 @@ def chosen(text: str, random: Random) -> str:
     r"""A prompt without comments, and with one option for each ``{a|b}``, which may hold others; ``\{`` is a brace."""
     if "{" not in text and "/" not in text and "\\" not in text:
         return text
-    text = _COMMENT.sub("", text)
+    text = _uncommented(text)
     blocks = [_Block()]
     at = 0
     while at < len(text):
@@ -65,6 +65,24 @@ def chosen(text: str, random: Random) -> str:
     while len(blocks) > 1:  # one that is never closed ends with the text
         _end(blocks, random)
     return _ESCAPED.sub(r"\1", "".join(blocks[0].parts))
+
+
+def _uncommented(text: str) -> str:
+    """Without ``/* */`` and what follows ``//`` in a line; ``/*`` that nothing ends stays."""
+    parts: list[str] = []
+    kept = at = 0
+    closed = True
+    while (found := _COMMENT.search(text, at)) is not None:
+        start, end = found.span()
+        if found[0] == "/*":
+            closing = text.find("*/", end) if closed else -1
+            if closing < 0:  # nor does anything end a later one
+                closed, at = False, start + 1
+                continue
+            end = closing + 2
+        parts.append(text[kept:start])
+        kept = at = end
+    return "".join((*parts, text[kept:]))
 
 
 def escaped(text: str) -> str:

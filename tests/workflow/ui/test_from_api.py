@@ -96,6 +96,31 @@ def test_prompts_with_braces_and_comments_come_back() -> None:
     comes_back({"1": {"class_type": "CLIPTextEncode", "inputs": {"text": text, "clip": ["1", 0]}}})
 
 
+def test_inputs_are_the_sockets_then_the_values_that_are_linked() -> None:
+    found = comes_back(
+        {
+            "1": {"class_type": "ControlNetLoader", "inputs": {"control_net_name": "a"}},
+            "2": {"class_type": "PrimitiveFloat", "inputs": {"value": 0.5}},
+            "3": {
+                "class_type": "ControlNetApplyAdvanced",
+                "inputs": {"strength": ["2", 0], "extra": ["1", 0], "start_percent": 0.25, "end_percent": 1.0},
+            },
+        }
+    )
+    none = {"link": None}
+    assert found.document["nodes"][2]["inputs"] == [
+        {"name": "positive", "type": "CONDITIONING"} | none,
+        {"name": "negative", "type": "CONDITIONING"} | none,
+        {"name": "control_net", "type": "CONTROL_NET"} | none,
+        {"name": "image", "type": "IMAGE"} | none,
+        {"name": "vae", "type": "VAE", "shape": 7} | none,
+        {"name": "strength", "type": "FLOAT", "widget": {"name": "strength"}, "link": 1},
+        {"name": "extra", "type": "*", "link": 2},
+    ]
+    assert found.document["nodes"][2]["widgets_values"] == [1.0, 0.25, 1.0]
+    assert found.document["links"] == [[1, 2, 0, 3, 5, "FLOAT"], [2, 1, 0, 3, 6, "CONTROL_NET"]]
+
+
 def test_lists_and_objects_are_values() -> None:
     inputs = {"value": {"__value__": [1, [2]]}}
     found = comes_back({"1": {"class_type": "PrimitiveString", "inputs": inputs}})
@@ -200,3 +225,19 @@ def test_ten_thousand_nodes_take_a_few_seconds() -> None:
     start = time.process_time()
     assert len(made(document).document["nodes"]) == 10_000
     assert time.process_time() - start < 5
+
+
+@pytest.mark.parametrize(
+    "document",
+    [
+        {"1": {"class_type": "PreviewAny", "inputs": {f"extra{number}": number for number in range(20_000)}}},
+        {str(number): {"class_type": "PreviewAny", "inputs": {"source": number}} for number in range(10_000)},
+        {"1": {"class_type": "CLIPTextEncode", "inputs": {"text": "{/*" * 100_000}}},
+    ],
+    ids=["many values of one node", "a value at each of many nodes", "a long text"],
+)
+def test_what_is_unusual_takes_no_longer(document: dict[str, Any]) -> None:
+    start = time.process_time()
+    found = made(document)
+    assert returned(found).keys() == document.keys()
+    assert time.process_time() - start < 8

@@ -79,6 +79,26 @@ def test_rows_are_ordered_so_that_parallel_chains_do_not_cross() -> None:
     assert all(places[one][1] == places[other][1] for one, other in edges)
 
 
+def test_nodes_that_are_read_together_stand_together() -> None:
+    edges = [(0, 4), (3, 4), (1, 5), (2, 5), (4, 6), (5, 6)]
+    places = placed([(210, 60)] * 7, edges)
+    crossed = [
+        (one, other)
+        for one in edges
+        for other in edges
+        if places[one[0]][0] == places[other[0]][0]
+        and places[one[0]][1] < places[other[0]][1]
+        and places[one[1]][1] > places[other[1]][1]
+    ]
+    assert crossed == []
+
+
+def test_readers_stand_around_what_they_read() -> None:
+    places = placed([(210, 100), (210, 300), (210, 300)], [(0, 1), (0, 2)])
+    assert [y for _, y in places] == [420, 130, 510]
+    assert 420 + 50 == (130 + 510 + 300) // 2
+
+
 def test_ten_thousand_nodes_take_less_than_two_seconds() -> None:
     random = Random(3)
     count = 10_000

@@ -33,6 +33,17 @@ def test_prompts_come_back(text: str, seed: int) -> None:
     assert chosen(escaped(text), Random(seed)) == odd.sub(r"\1{", text)
 
 
+@given(st.text(st.sampled_from("/*a\n\u2028"), max_size=30))
+def test_comments_are_left_out(text: str) -> None:
+    assert chosen(text, Random(0)) == re.sub(r"/\*.*?\*/|//[^\n\r\u2028\u2029]*", "", text, flags=re.DOTALL)
+
+
+def test_comments_that_nothing_ends_take_no_longer_than_others() -> None:
+    text = "/* " * 200_000
+    assert chosen(text, Random(0)) == text
+    assert chosen(text + "*/x", Random(0)) == "x"
+
+
 def test_many_backslashes_take_no_longer_than_others() -> None:
     text = "{" + "\\" * 200_000
     assert chosen(escaped(text), Random(0)) == text
