@@ -8,13 +8,14 @@ from datetime import datetime
 from random import Random
 from typing import Any, Final
 
+from onnxflow.errors import WorkflowError
 from onnxflow.workflow.definition import Definition
 from onnxflow.workflow.definitions import Define, comfyui_definition
 from onnxflow.workflow.ui.document import BYPASSED, MUTED, UiNode, UiSlot, read_document
 from onnxflow.workflow.ui.migrations import current_name
 from onnxflow.workflow.ui.resolve import PRIMITIVE, VIRTUAL, Origin, Resolver, Typed
 from onnxflow.workflow.ui.scope import Scope, every_scope, open_scopes
-from onnxflow.workflow.ui.text import PREFIXED, chosen, replaced
+from onnxflow.workflow.ui.text import PREFIXED, chosen, replaced, written
 from onnxflow.workflow.ui.widgets import unknown_values, widget_values
 
 PLACE: Final = "onnxflow.place"
@@ -23,6 +24,10 @@ _NAME: Final = "Node name for S&R"
 _REPLACE: Final = "Run widget replace on values"
 _PACKS: Final = ("cnr_id", "aux_id")
 _PREFIX: Final = "filename_prefix"
+_LARGEST_INDEX: Final = 2**32 - 2
+
+MOST_CHARACTERS: Final = 64 * 2**20
+"""Of prompts and of names of files, with what these take from other nodes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,18 +55,19 @@ def to_api(document: Mapping[str, Any], define: Define, given: Circumstances, wh
     A class that nobody knows is sent with its links, so that checking it can say so.
     """
     root = open_scopes(read_document(document, where), define, where)
-    conversion = _Conversion(root, define, given)
+    conversion = _Conversion(root, define, given, where)
     return Converted(conversion.document(), tuple(conversion.remarks), conversion.packs)
 
 
 class _Conversion:
-    def __init__(self, root: Scope, define: Define, given: Circumstances) -> None:
+    def __init__(self, root: Scope, define: Define, given: Circumstances, where: str) -> None:
         self._define = define
         self._given = given
         self._root = root
-        self._resolver = Resolver(define)
+        self._where = where
+        self._room = MOST_CHARACTERS
+        self._resolver = Resolver(define, where)
         self._values: dict[tuple[Scope, str], dict[str, Any]] = {}
-        self._written: dict[tuple[Scope, str], dict[str, Any]] = {}
         self._named: dict[str, tuple[Scope, UiNode]] | None = None
         self.remarks = self._resolver.remarks
         self.packs: dict[str, str] = {}
@@ -83,8 +89,7 @@ class _Conversion:
             inputs = entry["inputs"]
             for name in [key for key, value in inputs.items() if _is_link(value) and value[0] not in found]:
                 del inputs[name]
-        ids = sorted(found, key=lambda key: (not key.isdecimal(), int(key) if key.isdecimal() else 0))
-        return {key: found[key] for key in ids}
+        return {key: found[key] for key in sorted(found, key=_place_of)}
 
     def _entry(self, scope: Scope, node: UiNode) -> dict[str, Any]:
         class_type = current_name(node.type)
@@ -117,7 +122,7 @@ class _Conversion:
                 if definition is not None
                 else unknown_values(node)
             )
-            self._values[key] = values | self._written.get(key, {})
+            self._values[key] = values | scope.written.get(node.id, {})
         return self._values[key]
 
     def _sent(self, class_type: str, definition: Definition | None, name: str, value: Any) -> Any:
@@ -129,13 +134,36 @@ class _Conversion:
         if name == _PREFIX and class_type in PREFIXED:
             return self._replaced(value)
         declared = next((one for one in definition.widgets if one.name == name), None) if definition else None
-        return chosen(value, self._given.random) if declared is not None and declared.dynamic else value
+        if declared is None or not declared.dynamic:
+            return value
+        self._take(len(value))
+        return chosen(value, self._given.random)
+
+    def _take(self, characters: int) -> None:
+        """Count characters that are read or written anew; WorkflowError when there is no room for them: a text counts
+        in every instance of its subgraph, and a value wherever a name of files takes it."""
+        self._room -= characters
+        if self._room < 0:
+            raise WorkflowError(
+                f"the prompts and names of files, with what they take from other nodes, are longer than "
+                f"{MOST_CHARACTERS:,} characters",
+                where=self._where,
+                hint="shorten the texts, or what stands between percent signs",
+            )
 
     def _replaced(self, text: str) -> str:
-        return replaced(text, self._given.now, self._value_of_named) if "%" in text else text
+        if "%" not in text:
+            return text
+        self._take(len(text))
+        return replaced(text, self._given.now, self._value_of_named)
 
     def _value_of_named(self, name: str, widget: str) -> Any:
         """The value of a widget of the first node of that name."""
+        value = self._find_value(name, widget)
+        self._take(len(written(value)))
+        return value
+
+    def _find_value(self, name: str, widget: str) -> Any:
         if self._named is None:
             self._named = {}
             nodes = [(scope, node) for scope in every_scope(self._root) for node in scope.graph.nodes.values()]
@@ -157,21 +185,26 @@ class _Conversion:
         primitives = {node.id: node for node in graph.nodes.values() if node.type == PRIMITIVE}
         if not primitives:
             return
-        slots: dict[str, dict[str | None, UiSlot]] = {}
+        slots: dict[str, dict[str | None, UiSlot]] = {}  # by the link that leads to them, of each node
         for link in graph.links.values():
             node, target = primitives.get(link.origin), graph.nodes.get(link.target)
             if node is None or target is None or not isinstance(node.widgets, list) or not node.widgets:
                 continue
-            if target.id not in slots:  # reversed, so that of two slots with one link the first counts
+            if target.id not in slots:
                 slots[target.id] = {one.link: one for one in reversed(target.inputs)}
             slot = slots[target.id].get(link.id)
             if slot is not None and target.type not in VIRTUAL:
                 value = node.widgets[0]
                 if node.properties.get(_REPLACE) is True and isinstance(value, str):
                     value = self._replaced(value)
-                name = slot.widget or slot.name
-                scope.written[target.id, name] = value
-                self._written.setdefault((scope, target.id), {})[name] = value
+                scope.written.setdefault(target.id, {})[slot.widget or slot.name] = value
+
+
+def _place_of(node_id: str) -> tuple[bool, int]:
+    """Where an id stands among others in a browser's object: whole numbers by their size before all else."""
+    number = int(node_id) if node_id.isascii() and node_id.isdecimal() and len(node_id) <= 10 else -1
+    index = str(number) == node_id and number <= _LARGEST_INDEX
+    return not index, number if index else 0
 
 
 def _is_link(value: Any) -> bool:

@@ -27,12 +27,13 @@ def group_graph(name: str, group: Mapping[str, Any], instance: UiNode, define: D
     """The nodes of a group with the values of one instance; its links that come from outside begin at INPUT_NODE."""
     nodes = _nodes(group)
     inner = _inner_links(group)
-    taken = {(link.target, link.target_slot) for link in inner}
+    leading = {(link.target, link.target_slot): link for link in reversed(inner)}
     given = {(link.origin, link.origin_slot) for link in inner}
-    shown_outside = {(str(e[0]), e[1]) for e in _lists(group.get("external")) if len(e) >= 2}
+    shown_outside = {(str(e[0]), e[1]) for e in _lists(group.get("external")) if [*map(type, e[:2])] == [int, int]}
     config = group.get("config")
     settings: Mapping[str, Any] = config if isinstance(config, Mapping) else {}
-    values = list(instance.widgets) if isinstance(instance.widgets, list) else []
+    values = instance.widgets if isinstance(instance.widgets, list) else []
+    used = 0  # of the instance's values, by the nodes before
     names: dict[str, int] = {}
     made: dict[str, UiNode] = {}
     links: dict[str, UiLink] = {}
@@ -44,10 +45,7 @@ def group_graph(name: str, group: Mapping[str, Any], instance: UiNode, define: D
         positions = {slot.name: at for at, slot in enumerate(node.inputs)}
         linked: list[UiSlot] = []
         for slot in slots:
-            source = next(
-                (link for link in inner if link.target == node.id and link.target_slot == positions.get(slot.name, -1)),
-                None,
-            )
+            source = leading.get((node.id, positions.get(slot.name, -1)))
             if source is not None:
                 links[source.id] = source
                 linked.append(slot._replace(link=source.id))
@@ -66,12 +64,14 @@ def group_graph(name: str, group: Mapping[str, Any], instance: UiNode, define: D
             for widget in definition.widgets:
                 width = width_of(widget)
                 open_here = not _hidden(settings, node.id, "input", widget.name)
-                if open_here and (node.id, positions.get(widget.name, -1)) not in taken and values:
-                    own[at : at + width] = values[:width]
-                    del values[:width]
+                if open_here and (node.id, positions.get(widget.name, -1)) not in leading and used < len(values):
+                    own[at : at + width] = values[used : used + width]
+                    used += width
                 at += width
-        elif node.type == PRIMITIVE and values:
-            own, values = values[: len(own)], values[len(own) :]
+        elif node.type == PRIMITIVE and used < len(values):
+            count = len(own)
+            own = values[used : used + count]
+            used += count
         made[node.id] = replace(node, inputs=tuple(linked), widgets=own)
         kinds = [(o.name, o.type) for o in definition.outputs] if definition is not None else []
         for slot_number, (output, kind) in enumerate(kinds or [(o.name, o.type) for o in node.outputs]):

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any, Final
 
+from onnxflow.errors import WorkflowError, shown
 from onnxflow.workflow.definitions import Define
 from onnxflow.workflow.ui.document import BYPASSED, INPUT_NODE, UiNode, UiSlot
 from onnxflow.workflow.ui.migrations import current_name
@@ -16,6 +18,12 @@ PRIMITIVE: Final = "PrimitiveNode"
 NOTES: Final = ("Note", "MarkdownNote")
 VIRTUAL: Final = (REROUTE, PRIMITIVE, *NOTES)
 """The editor's own nodes, which no server is told of."""
+
+MOST_STEPS: Final = 2_000_000
+"""Of all links together, through reroutes, bypassed nodes and the borders of subgraphs."""
+
+_MOST_TYPES: Final = 100
+"""Different types of a bypassed node's inputs that are compared with what is wanted; real nodes have a dozen."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,14 +41,31 @@ class Typed:
     value: Any
 
 
-class Resolver:
-    """Follows links. Each step is bounded by the links there are: what comes back to where it was leads nowhere.
+@dataclass(frozen=True, slots=True)
+class _Nowhere:
+    """What is wrong with a link that leads nowhere: empty where that is as it should be."""
 
-    ``remarks`` are the links that lead nowhere, each once.
+    what: str = ""
+
+
+_Found = Origin | Typed | _Nowhere
+_Place = tuple[Scope, str]  # a link where it lies
+
+
+class Resolver:
+    """Follows links, each stretch once for every type that is wanted at its end: many inputs may be behind one long
+    chain. What comes back to where it was leads nowhere.
+
+    ``remarks`` are the links that lead nowhere, each once. WorkflowError after MOST_STEPS.
     """
 
-    def __init__(self, define: Define) -> None:
+    def __init__(self, define: Define, where: str) -> None:
         self._define = define
+        self._where = where
+        self._steps = 0
+        self._found: dict[tuple[Scope, str, str], _Found] = {}
+        self._inputs: dict[_Place, tuple[UiSlot, ...]] = {}
+        self._typed: dict[_Place, dict[str, UiSlot]] = {}
         self.remarks: dict[str, None] = {}
 
     def inputs_of(self, scope: Scope, node: UiNode) -> tuple[UiSlot, ...]:
@@ -53,57 +78,85 @@ class Resolver:
 
     def follow(self, scope: Scope, slot: UiSlot) -> Origin | Typed | None:
         """What feeds an input; None for nothing."""
-        link_id, wanted = slot.link, slot.type
-        seen: set[tuple[Scope, str]] = set()
-        while link_id is not None:
-            link = scope.graph.links.get(link_id)
-            if link is None or (scope, link_id) in seen:
-                what = "is not in the file" if link is None else "comes back to itself"
-                self.remarks[f"link {link_id} {what}: the input {slot.name!r} that it leads to has no origin"] = None
-                return None
-            seen.add((scope, link_id))
-            if link.origin == INPUT_NODE:
-                outer = self._outside(scope, link.origin_slot)
-                if outer is None or isinstance(outer, Typed):
-                    return outer
-                scope, link_id = outer
-                continue
-            node = scope.graph.nodes.get(link.origin)
-            if node is None:
-                self.remarks[f"link {link_id} comes from node {link.origin}, which is not in the file"] = None
-                return None
-            if node.type == PRIMITIVE or node.type in NOTES:
-                return None
-            if node.type == REROUTE:
-                link_id = next((one.link for one in node.inputs), None)
-            elif node.mode == BYPASSED:
-                link_id = self._passed(scope, node, link.origin_slot, wanted)
-            elif (child := scope.children.get(node.id)) is not None:
-                inner = child.graph.leaving.get(link.origin_slot)
-                scope, link_id = child, inner.id if inner is not None else None
-            else:
-                return Origin(scope.id_of(node.id), link.origin_slot)
+        if slot.link is None:
+            return None
+        found = self._end(scope, slot.link, slot.type)
+        if not isinstance(found, _Nowhere):
+            return found
+        if found.what:
+            self.remarks[f"{found.what}: the input {shown(slot.name)} that it leads to has no origin"] = None
         return None
 
-    def _outside(self, scope: Scope, number: int) -> tuple[Scope, str] | Typed | None:
+    def _end(self, scope: Scope, link_id: str, wanted: str) -> _Found:
+        """What a link comes from in the end."""
+        passed: dict[tuple[Scope, str, str], None] = {}
+        at: _Place | _Found = (scope, link_id)
+        while isinstance(at, tuple):
+            key = (*at, wanted)
+            known = self._found.get(key)
+            if known is not None:
+                at = known
+            elif key in passed:
+                at = _Nowhere(f"link {at[1]} comes back to itself")
+            else:
+                passed[key] = None
+                at = self._before(*at, wanted)
+        if len(passed) > 1:
+            self._steps += len(passed)
+            if self._steps > MOST_STEPS:
+                raise WorkflowError(
+                    f"the links lead through reroutes, bypassed nodes and subgraphs in more than {MOST_STEPS:,} steps",
+                    where=self._where,
+                    hint="remove what is bypassed, and some reroutes",
+                )
+            self._found.update(dict.fromkeys(passed, at))
+        return at
+
+    def _before(self, scope: Scope, link_id: str, wanted: str) -> _Place | _Found:
+        """What a link comes from: another link, where nothing but links lies between."""
+        link = scope.graph.links.get(link_id)
+        if link is None:
+            return _Nowhere(f"link {link_id} is not in the file")
+        if link.origin == INPUT_NODE:
+            return self._outside(scope, link.origin_slot)
+        node = scope.graph.nodes.get(link.origin)
+        if node is None:
+            return _Nowhere(f"link {link_id} comes from node {link.origin}, which is not in the file")
+        if node.type == PRIMITIVE or node.type in NOTES:
+            return _Nowhere()
+        if node.type == REROUTE:
+            before = next((one.link for one in node.inputs), None)
+        elif node.mode == BYPASSED:
+            before = self._passed(scope, node, link.origin_slot, wanted)
+        elif (child := scope.children.get(node.id)) is not None:
+            inner = child.graph.leaving.get(link.origin_slot)
+            scope, before = child, inner.id if inner is not None else None
+        else:
+            return Origin(scope.id_of(node.id), link.origin_slot)
+        return (scope, before) if before is not None else _Nowhere()
+
+    def _inputs_once(self, scope: Scope, node: UiNode) -> tuple[UiSlot, ...]:
+        """A node's inputs, for those that many links lead through."""
+        key = (scope, node.id)
+        if key not in self._inputs:
+            self._inputs[key] = self.inputs_of(scope, node)
+        return self._inputs[key]
+
+    def _outside(self, scope: Scope, number: int) -> _Place | _Found:
         """What comes into an instance at one of its inputs: a link outside, or the value that is typed in there."""
-        assert scope.parent is not None and scope.instance is not None, "the whole workflow has no inputs"
-        if not 0 <= number < len(scope.graph.inputs):
-            return None
-        inputs = self.inputs_of(scope.parent, scope.instance)
-        link = inputs[number].link
-        if link is not None:
-            return scope.parent, link
-        name = inputs[number].name
-        written = scope.parent.written.get((scope.instance.id, name))
+        if scope.parent is None or scope.instance is None or not 0 <= number < len(scope.graph.inputs):
+            return _Nowhere()  # the whole workflow has no inputs
+        slot = self._inputs_once(scope.parent, scope.instance)[number]
+        if slot.link is not None:
+            return scope.parent, slot.link
+        written = scope.parent.written.get(scope.instance.id, {}).get(slot.name)
         if written is not None:
             return Typed(written)
-        values = scope.promoted
-        return Typed(values[name]) if name in values else None
+        return Typed(scope.promoted[slot.name]) if slot.name in scope.promoted else _Nowhere()
 
     def _passed(self, scope: Scope, node: UiNode, output: int, wanted: str) -> str | None:
         """The link of the input that a bypassed node hands on."""
-        inputs = self.inputs_of(scope, node)
+        inputs = self._inputs_once(scope, node)
         if not inputs:
             return None
         given = self._output_type(scope, node, output)
@@ -111,8 +164,15 @@ class Resolver:
             return inputs[output if output < len(inputs) else 0].link
         if output < len(inputs) and _both(inputs[output].type, given, wanted):
             return inputs[output].link
-        same = next((one for one in inputs if one.type == wanted), None)
-        found = same or next((one for one in inputs if _both(one.type, given, wanted)), None)
+        typed = self._typed.get((scope, node.id))
+        if typed is None:
+            typed = self._typed[scope, node.id] = {}
+            for one in inputs:
+                typed.setdefault(one.type, one)
+        same = typed.get(wanted)
+        found = same or next(
+            (one for one in islice(typed.values(), _MOST_TYPES) if _both(one.type, given, wanted)), None
+        )
         return found.link if found is not None else None
 
     def _output_type(self, scope: Scope, node: UiNode, output: int) -> str:

@@ -14,6 +14,9 @@ from onnxflow.workflow.ui.group import group_graph, group_name
 MOST_NODES: Final = 1_000_000
 """Nodes of a whole workflow, with those of every instance of its subgraphs."""
 
+MOST_PARTS: Final = 20_000_000
+"""Sockets, links and values of every instance of its subgraphs."""
+
 DEEPEST: Final = 100
 """Subgraphs inside each other."""
 
@@ -32,7 +35,7 @@ class Scope:
     instance: UiNode | None = None
     promoted: Mapping[str, Any] = field(default_factory=dict)
     children: dict[str, Scope] = field(default_factory=dict)
-    written: dict[tuple[str, str], Any] = field(default_factory=dict)
+    written: dict[str, dict[str, Any]] = field(default_factory=dict)
 
     def id_of(self, node_id: str) -> str:
         """A node's id in the API format: its own behind those of the instances that it lies in."""
@@ -42,22 +45,17 @@ class Scope:
 def open_scopes(document: UiDocument, define: Define, where: str) -> Scope:
     """The whole workflow with all instances; WorkflowError for a subgraph that contains itself, or too many nodes."""
     root = Scope(document.root)
-    count = 0
+    nodes, parts = len(root.graph.nodes), 0
+    sizes = {key: _parts(graph) for key, graph in document.subgraphs.items()}
+    names = {key: _promoted_names(graph) for key, graph in document.subgraphs.items()}
     waiting = [(root, frozenset[str]())]
     while waiting:
         scope, above = waiting.pop()
-        count += len(scope.graph.nodes)
-        if count > MOST_NODES:
-            raise WorkflowError(
-                f"the workflow has more than {MOST_NODES:,} nodes with those of its subgraphs",
-                where=where,
-                hint="subgraphs that hold each other several times grow beyond every bound: remove some",
-            )
         for node in scope.graph.nodes.values():
             found = _graph_of(node, document, define)
             if found is None:
                 continue
-            key, graph = found
+            key, graph, read = found
             if key in above or len(scope.path) >= DEEPEST:
                 what = "contains itself" if key in above else f"lies more than {DEEPEST} subgraphs deep"
                 raise WorkflowError(
@@ -65,7 +63,17 @@ def open_scopes(document: UiDocument, define: Define, where: str) -> Scope:
                     where=where,
                     hint="remove that instance: it would never end",
                 )
-            promoted = _promoted(graph, node) if node.type in document.subgraphs else {}
+            nodes += len(graph.nodes)
+            parts += sizes[key] if key in sizes else _parts(graph) + read
+            if nodes > MOST_NODES or parts > MOST_PARTS:
+                raise WorkflowError(
+                    f"the workflow has more than {MOST_NODES:,} nodes with those of its subgraphs, or "
+                    f"{MOST_PARTS:,} sockets, links and values in these",
+                    where=where,
+                    hint="subgraphs that hold each other several times grow beyond every bound: remove some",
+                )
+            values = node.widgets if isinstance(node.widgets, list) else []
+            promoted = dict(zip(names.get(key, ()), values, strict=False))
             child = Scope(graph, (*scope.path, node.id), scope, node, promoted)
             scope.children[node.id] = child
             waiting.append((child, above | {key}))
@@ -81,25 +89,32 @@ def every_scope(root: Scope) -> Iterator[Scope]:
         waiting.extend(reversed(scope.children.values()))
 
 
-def _graph_of(node: UiNode, document: UiDocument, define: Define) -> tuple[str, UiGraph] | None:
-    """The graph that a node stands for, and what tells it from others; None for a node that stands for itself."""
+def _graph_of(node: UiNode, document: UiDocument, define: Define) -> tuple[str, UiGraph, int] | None:
+    """The graph that a node stands for, what tells it from others, and how many entries were read to make it; None for
+    a node that stands for itself."""
     if node.type in document.subgraphs:
-        return node.type, document.subgraphs[node.type]
+        return node.type, document.subgraphs[node.type], 0
     name = group_name(node.type)
     group = document.groups.get(name) if name else None
-    return (f"group {name}", group_graph(name, group, node, define)) if isinstance(group, Mapping) else None
+    if not isinstance(group, Mapping):
+        return None
+    read = sum(len(value) for value in group.values() if isinstance(value, list))
+    return f"group {name}", group_graph(name, group, node, define), read
 
 
-def _promoted(graph: UiGraph, instance: UiNode) -> dict[str, Any]:
-    """The values of an instance: one for each input of the subgraph that leads to a widget, in their order."""
+def _parts(graph: UiGraph) -> int:
+    """How much there is to a graph beside its nodes."""
+    own = len(graph.links) + len(graph.inputs) + len(graph.outputs)
+    return own + sum(len(node.inputs) + len(node.outputs) + len(node.widgets or ()) for node in graph.nodes.values())
+
+
+def _promoted_names(graph: UiGraph) -> list[str]:
+    """The inputs of a subgraph that lead to a widget: an instance has a value for each, in this order."""
     leading = {link.origin_slot: link for link in graph.links.values() if link.origin == INPUT_NODE}
-    names = []
+    widgets = {(node.id, one.link) for node in graph.nodes.values() for one in node.inputs if one.widget}
+    found = []
     for number, slot in enumerate(graph.inputs):
         link = leading.get(number)
-        target = graph.nodes.get(link.target) if link is not None else None
-        if link is None or target is None:
-            continue
-        if any(one.link == link.id and one.widget for one in target.inputs):
-            names.append(slot.name)
-    values = instance.widgets if isinstance(instance.widgets, list) else []
-    return dict(zip(names, values, strict=False))
+        if link is not None and (link.target, link.id) in widgets:
+            found.append(slot.name)
+    return found

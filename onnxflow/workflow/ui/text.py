@@ -4,13 +4,13 @@ node's value in them (contract A6.7)."""
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator
 from datetime import datetime
 from random import Random
 from typing import Any, Final
 
 _COMMENT: Final = re.compile(r"/\*|//[^\n\r\u2028\u2029]*")
+_PIECE: Final = re.compile(r"\\.|[\\{}|]|[^\\{}|]+", re.DOTALL)
 _ESCAPED: Final = re.compile(r"\\([{}|])")
 _SPECIAL: Final = re.compile(r"(?<!\\)(\\*+)([{}|])")
 _BEFORE_COMMENT: Final = re.compile(r"/(?=[/*])")
@@ -28,43 +28,48 @@ PREFIXED: Final = frozenset(
 """The classes whose filename_prefix may have patterns in it."""
 
 
-@dataclass(slots=True)
-class _Block:
-    """A choice that is being read: the options so far, and the one that is open."""
-
-    options: list[str] = field(default_factory=list)
-    parts: list[str] = field(default_factory=list)
-
-    def close_option(self) -> None:
-        self.options.append("".join(self.parts))
-        self.parts = []
+_Parts = list[Any]  # texts, and the options that were chosen between them, which are lists of the same kind
 
 
 def chosen(text: str, random: Random) -> str:
-    r"""A prompt without comments, and with one option for each ``{a|b}``, which may hold others; ``\{`` is a brace."""
+    r"""A prompt without comments, and with one option for each ``{a|b}``, which may hold others; ``\{`` is a brace.
+
+    Linear in the text, however deep choices lie in each other.
+    """
     if "{" not in text and "/" not in text and "\\" not in text:
         return text
-    text = _uncommented(text)
-    blocks = [_Block()]
-    at = 0
-    while at < len(text):
-        sign = text[at]
-        at += 1
-        block = blocks[-1]
-        if sign == "\\":
-            block.parts.append(text[at - 1 : at + 1])
-            at += 1
-        elif sign == "{":
-            blocks.append(_Block())
-        elif sign == "}" and len(blocks) > 1:
-            _end(blocks, random)
-        elif sign == "|" and len(blocks) > 1:
-            block.close_option()
+    opened: list[list[_Parts]] = [[[]]]  # the options so far of every choice that is open
+    for match in _PIECE.finditer(_uncommented(text)):
+        piece = match[0]
+        if piece == "{":
+            opened.append([[]])
+        elif piece == "}" and len(opened) > 1:
+            _end(opened, random)
+        elif piece == "|" and len(opened) > 1:
+            opened[-1].append([])
         else:
-            block.parts.append(sign)
-    while len(blocks) > 1:  # one that is never closed ends with the text
-        _end(blocks, random)
-    return _ESCAPED.sub(r"\1", "".join(blocks[0].parts))
+            opened[-1][-1].append(piece)
+    while len(opened) > 1:  # one that is never closed ends with the text
+        _end(opened, random)
+    return _ESCAPED.sub(r"\1", "".join(_texts(opened[0][0])))
+
+
+def _end(opened: list[list[_Parts]], random: Random) -> None:
+    options = opened.pop()
+    opened[-1][-1].append(options[random.randrange(len(options))])
+
+
+def _texts(parts: _Parts) -> Iterator[str]:
+    """The texts in ``parts`` and in the lists in it, in order."""
+    waiting = [iter(parts)]
+    while waiting:
+        part = next(waiting[-1], None)
+        if part is None:
+            waiting.pop()
+        elif isinstance(part, str):
+            yield part
+        else:
+            waiting.append(iter(part))
 
 
 def _uncommented(text: str) -> str:
@@ -99,12 +104,6 @@ def escaped(text: str) -> str:
         return before + sign if sign == "{" and len(before) % 2 else f"{before}\\{sign}"
 
     return _BEFORE_COMMENT.sub("/{}", _SPECIAL.sub(escape, text))
-
-
-def _end(blocks: list[_Block], random: Random) -> None:
-    block = blocks.pop()
-    block.close_option()
-    blocks[-1].parts.append(block.options[random.randrange(len(block.options))])
 
 
 def replaced(text: str, now: datetime, value_of: Callable[[str, str], Any]) -> str:
