@@ -21,9 +21,13 @@ these on lines for a terminal. Standard library only.
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import Any, ClassVar
+from itertools import islice
+from typing import Any, ClassVar, Final
+
+_LONGEST_NAME: Final = 500
+_MOST_NAMES: Final = 2000
 
 
 @dataclass(frozen=True, slots=True)
@@ -196,20 +200,25 @@ def shown(value: Any, limit: int = 120) -> str:
 
 
 def nearest(name: str, allowed: Iterable[str], count: int = 3) -> list[str]:
-    """The names in ``allowed`` that look most like ``name``, best first, compared without case."""
+    """The names in ``allowed`` that look most like ``name``, best first, compared without case.
+
+    Nothing is like a name of more than 500 characters, and 2,000 names are looked at: comparing takes time.
+    """
+    if len(name) > _LONGEST_NAME:
+        return []
     folded: dict[str, str] = {}
-    for candidate in allowed:
+    for candidate in islice(allowed, _MOST_NAMES):
         folded.setdefault(candidate.lower(), candidate)
     return [folded[m] for m in difflib.get_close_matches(name.lower(), list(folded), n=count, cutoff=0.5)]
 
 
 def did_you_mean(name: str, allowed: Iterable[str], *, what: str = "names", limit: int = 12) -> str:
     """A hint for an unknown name: its nearest neighbours, else the names there are."""
-    names = list(allowed)
+    names = allowed if isinstance(allowed, Collection) else list(allowed)
     close = nearest(name, names)
     if close:
         return "did you mean " + " or ".join(repr(c) for c in close) + "?"
     if not names:
         return f"there are no {what}"
-    shown = ", ".join(names[:limit]) + (f" and {len(names) - limit} more" if len(names) > limit else "")
+    shown = ", ".join(islice(names, limit)) + (f" and {len(names) - limit} more" if len(names) > limit else "")
     return f"{what}: {shown}"

@@ -7,8 +7,10 @@ to a Python exception (a link to nowhere, a cycle) is a problem like any other h
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Mapping
+from collections import deque
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import islice
 from typing import Any, Final, NamedTuple
 
 from onnxflow.errors import OnnxflowError, Problem, WorkflowError, did_you_mean, shown
@@ -25,6 +27,11 @@ Catalog = Mapping[str, NodeSpec]
 _SUBGRAPH: Final = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}|workflow[>/].*", re.DOTALL)
 _CORE: Final = "comfy-core"
 """The pack that nodes of ComfyUI itself say they are of."""
+
+MOST_PROBLEMS: Final = 1000
+"""Problems that are looked for: after so many, what is right with the rest helps nobody."""
+
+_LONGEST_PATH: Final = 20
 
 INPUT_TYPES: Final = "input_types"
 """What a class's own check is called with that it may look at the types of links itself."""
@@ -65,13 +72,16 @@ def check(
     """
     nodes = workflow.graph.nodes
     specs = dict(catalog)  # a plain dict answers several times faster than a Mapping
-    problems = [
-        _unknown_class(node, specs, workflow.packs.get(node.id, ""))
-        for node in nodes.values()
-        if node.class_type not in specs
-    ]
+    unknown = (node for node in nodes.values() if node.class_type not in specs)
+    problems = [_unknown_class(node, specs, workflow.packs.get(node.id, "")) for node in islice(unknown, MOST_PROBLEMS)]
     if problems:
-        raise WorkflowError("the workflow cannot run", problems=problems, where=workflow.where, code="invalid_prompt")
+        raise WorkflowError(
+            "the workflow cannot run",
+            problems=problems,
+            where=workflow.where,
+            hint=_more(problems),
+            code="invalid_prompt",
+        )
     outputs = tuple(
         node.id
         for node in nodes.values()
@@ -91,6 +101,8 @@ def check(
 
     def parents(node_id: str) -> list[str]:
         """Bind the node, and say which existing nodes it reads."""
+        if len(problems) >= MOST_PROBLEMS:
+            return []
         call, found = _bind(nodes[node_id], specs, nodes, disk)
         problems.extend(found)
         calls[node_id] = call
@@ -100,11 +112,13 @@ def check(
         order = execution_order(outputs, parents)
     except CycleError as error:
         problems.append(_cycle(error, nodes))
+    del problems[MOST_PROBLEMS:]
     if problems:
         raise WorkflowError(
             "Prompt outputs failed validation",
             problems=_with_outputs(problems, calls, outputs),
             where=workflow.where,
+            hint=_more(problems),
             code="prompt_outputs_failed_validation",
         )
     dynamic = any(call.spec.dynamic for call in calls.values())
@@ -132,6 +146,8 @@ def every_problem(workflow: Workflow, catalog: Catalog, disk: Disk) -> tuple[Pro
         found.append(_cycle(error, nodes))
     needed = descendants(targets, parents)
     for node in nodes.values():
+        if len(found) >= MOST_PROBLEMS:
+            break
         if node.class_type not in specs:
             found.append(_unknown_class(node, specs, workflow.packs.get(node.id, "")))
         elif node.id in needed:
@@ -140,11 +156,20 @@ def every_problem(workflow: Workflow, catalog: Catalog, disk: Disk) -> tuple[Pro
         keeping = ", ".join(name for name, spec in specs.items() if spec.output_node)
         hint = f"add a node that keeps a result, such as {keeping}"
         found.append(Problem("prompt_no_outputs", "Prompt has no outputs", hint=hint))
-    return tuple(found)
+    return tuple(found[:MOST_PROBLEMS])
+
+
+def _more(problems: Sequence[Problem]) -> str:
+    return "mend these first: there may be more" if len(problems) >= MOST_PROBLEMS else ""
 
 
 def _cycle(error: CycleError, nodes: Mapping[str, Node]) -> Problem:
-    path = " -> ".join(str(nodes[i].ref) for i in error.path)
+    ids = error.path
+    left = len(ids) - _LONGEST_PATH
+    refs = [str(nodes[node_id].ref) for node_id in (ids if left <= 0 else ids[: _LONGEST_PATH // 2])]
+    if left > 0:
+        refs += [f"{left:,} more", *(str(nodes[node_id].ref) for node_id in ids[-_LONGEST_PATH // 2 :])]
+    path = " -> ".join(refs)
     hint = "remove one of these links: a node cannot need its own result"
     return Problem("cycle", "The workflow has a cycle", path, nodes[error.path[0]].ref, hint)
 
@@ -367,8 +392,27 @@ def _with_outputs(problems: list[Problem], calls: Mapping[str, Call], outputs: t
     for call in calls.values():
         for _, link in call.links:
             children.setdefault(link.node, []).append(call.node.id)
-    found = []
-    for problem in problems:
-        reached = descendants([problem.node.id] if problem.node else [], lambda i: children.get(i, ()))
-        found.append(replace(problem, outputs=tuple(o for o in outputs if o in reached)))
-    return found
+    # For each node the problems that it has or inherits, as the bits of a number: all of them travel at once.
+    inherited: dict[str, int] = {}
+    for number, problem in enumerate(problems):
+        if problem.node is not None:
+            inherited[problem.node.id] = inherited.get(problem.node.id, 0) | 1 << number
+    waiting = deque(reversed(inherited))  # those that others read were bound last
+    queued = set(inherited)
+    while waiting:
+        node_id = waiting.popleft()
+        queued.discard(node_id)
+        for child in children.get(node_id, ()):
+            before = inherited.get(child, 0)
+            inherited[child] = before | inherited[node_id]
+            if inherited[child] != before and child not in queued:
+                queued.add(child)
+                waiting.append(child)
+    kept: dict[int, list[str]] = {number: [] for number in range(len(problems))}
+    for output in outputs:
+        left = inherited.get(output, 0)
+        while left:
+            number = left.bit_length() - 1
+            kept[number].append(output)
+            left ^= 1 << number
+    return [replace(problem, outputs=tuple(kept[number])) for number, problem in enumerate(problems)]

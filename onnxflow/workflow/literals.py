@@ -16,6 +16,7 @@ TYPED_IN = frozenset({*_CONVERSIONS, "COMBO", "*"})
 """Input types whose values may stand in the node itself."""
 
 _ARTICLES = {"INT": "an INT", "FLOAT": "a FLOAT", "STRING": "a STRING", "BOOLEAN": "a BOOLEAN"}
+_LONGEST_REASON = 300
 _MANY_CHOICES = 20  # beyond it ComfyUI writes the length of the list instead of the list
 
 
@@ -30,7 +31,7 @@ def parse_literal(declared: Input, value: Any, node: Node, disk: Disk, *, bounde
             try:
                 value = convert(value)
             except (TypeError, ValueError, OverflowError, RecursionError) as error:
-                return _unconvertible(declared, value, str(error), node, disk)
+                return _unconvertible(declared, value, _cut(str(error)), node, disk)
         if declared.type == "FLOAT" and not math.isfinite(value):
             return _unconvertible(declared, value, "it must be a finite number", node, disk)
         if not bounded:
@@ -118,6 +119,11 @@ def _problem(
 ) -> Problem:
     extra = {"input_name": declared.name, "input_config": declared.describe(disk), "received_value": value}
     return Problem(code, message, details, node.ref, hint, {**extra, **(more or {})})
+
+
+def _cut(reason: str) -> str:
+    """What Python says of a value, which it repeats whole."""
+    return reason if len(reason) <= _LONGEST_REASON else reason[:_LONGEST_REASON] + "..."
 
 
 def _plain(value: Any) -> str:
