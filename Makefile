@@ -1,7 +1,7 @@
 # `make` lists what there is. The environments are made by pip alone, on Python 3.11 or newer (PYTHON=... names another).
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help demo dev test test-full lint types imports test-runtime test-export test-optimum test-openvino test-webgpu test-lowest test-install test-arm test-haswell bench-engine bench-sampling bench-images bench-start bench-quality bench-models bench-providers tiny-model ship-tiny-model compatibility templates verify-templates wheel constraints clean
+.PHONY: help demo dev test test-full lint types imports test-runtime test-export test-optimum test-openvino test-webgpu test-lowest test-install test-arm test-haswell bench-engine bench-sampling bench-images bench-start bench-quality bench-models bench-providers bench-workflow tiny-model ship-tiny-model compatibility templates verify-templates wheel constraints clean
 .NOTPARALLEL:
 # A folder called onnxflow/ lies here: with this set, `python -m ...` still finds the installed package.
 export PYTHONSAFEPATH := 1
@@ -65,6 +65,9 @@ compatibility: .venv-test/linked ## write docs/compatibility.md from the node ca
 
 bench-engine: .venv-test/linked ## what the engine costs a node
 	.venv-test/bin/python tests/bench/engine.py
+
+bench-workflow: .venv-test/linked ## what reading a workflow of 10,000 and of 100,000 nodes costs, and checking it
+	.venv-test/bin/python tests/bench/workflow.py
 
 bench-sampling: .venv-test/linked ## what sampling costs outside the network
 	.venv-test/bin/python tests/bench/sampling.py

@@ -11,13 +11,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-# The child tells its own peak: that of this process's children is the highest of all of them.
+# The child tells its own peak. On Linux resource's would begin with that of the process that started it.
 _CHILD: Final = """
 import atexit, resource, sys
 from pathlib import Path
 from onnxflow.cli.main import main
 report = sys.argv.pop(1)
-atexit.register(lambda: Path(report).write_text(str(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)))
+def peak():
+    status = Path("/proc/self/status")
+    if status.exists():
+        return next(int(line.split()[1]) for line in status.read_text().splitlines() if line.startswith("VmHWM:"))
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+atexit.register(lambda: Path(report).write_text(str(peak())))
 main()
 """
 

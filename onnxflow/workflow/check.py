@@ -7,18 +7,19 @@ to a Python exception (a link to nowhere, a cycle) is a problem like any other h
 from __future__ import annotations
 
 import re
-from collections import deque
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import islice
 from typing import Any, Final, NamedTuple
 
+from onnxflow.collector import collector_paused
 from onnxflow.errors import OnnxflowError, Problem, WorkflowError, did_you_mean, shown
 from onnxflow.graph.graph import BadLink, Link, Node
 from onnxflow.graph.order import CycleError, descendants, execution_order
 from onnxflow.models.disk import Disk
 from onnxflow.nodes.spec import MISSING, Input, NodeSpec
 from onnxflow.workflow.definitions import comfyui_definition, needs
+from onnxflow.workflow.dependents import with_outputs
 from onnxflow.workflow.literals import TYPED_IN, parse_literal
 from onnxflow.workflow.workflow import Workflow
 
@@ -59,6 +60,7 @@ class Checked:
     dynamic: bool = False
 
 
+@collector_paused()
 def check(
     workflow: Workflow,
     catalog: Catalog,
@@ -114,9 +116,10 @@ def check(
         problems.append(_cycle(error, nodes))
     del problems[MOST_PROBLEMS:]
     if problems:
+        readers = [(link.node, call.node.id) for call in calls.values() for _, link in call.links]
         raise WorkflowError(
             "Prompt outputs failed validation",
-            problems=_with_outputs(problems, calls, outputs),
+            problems=with_outputs(problems, readers, outputs),
             where=workflow.where,
             hint=_more(problems),
             code="prompt_outputs_failed_validation",
@@ -125,6 +128,7 @@ def check(
     return Checked({node_id: calls[node_id] for node_id in order}, outputs, dynamic)
 
 
+@collector_paused()
 def every_problem(workflow: Workflow, catalog: Catalog, disk: Disk) -> tuple[Problem, ...]:
     """Everything that keeps a workflow from running, in the order of the file: unknown classes wherever they are, and
     what is wrong with the nodes that they or the output nodes need. Other nodes never run.
@@ -384,35 +388,3 @@ def _custom_problems(
         for name in given
         if name != INPUT_TYPES
     ]
-
-
-def _with_outputs(problems: list[Problem], calls: Mapping[str, Call], outputs: tuple[str, ...]) -> list[Problem]:
-    """The problems with the output nodes that each of them keeps from running."""
-    children: dict[str, list[str]] = {}
-    for call in calls.values():
-        for _, link in call.links:
-            children.setdefault(link.node, []).append(call.node.id)
-    # For each node the problems that it has or inherits, as the bits of a number: all of them travel at once.
-    inherited: dict[str, int] = {}
-    for number, problem in enumerate(problems):
-        if problem.node is not None:
-            inherited[problem.node.id] = inherited.get(problem.node.id, 0) | 1 << number
-    waiting = deque(reversed(inherited))  # those that others read were bound last
-    queued = set(inherited)
-    while waiting:
-        node_id = waiting.popleft()
-        queued.discard(node_id)
-        for child in children.get(node_id, ()):
-            before = inherited.get(child, 0)
-            inherited[child] = before | inherited[node_id]
-            if inherited[child] != before and child not in queued:
-                queued.add(child)
-                waiting.append(child)
-    kept: dict[int, list[str]] = {number: [] for number in range(len(problems))}
-    for output in outputs:
-        left = inherited.get(output, 0)
-        while left:
-            number = left.bit_length() - 1
-            kept[number].append(output)
-            left ^= 1 << number
-    return [replace(problem, outputs=tuple(kept[number])) for number, problem in enumerate(problems)]
