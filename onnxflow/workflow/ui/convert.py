@@ -26,7 +26,7 @@ _PACKS: Final = ("cnr_id", "aux_id")
 _PREFIX: Final = "filename_prefix"
 _LARGEST_INDEX: Final = 2**32 - 2
 
-MOST_CHARACTERS: Final = 64 * 2**20
+MOST_CHARACTERS: Final = 16 * 2**20
 """Of prompts and of names of files, with what these take from other nodes."""
 
 
@@ -203,7 +203,7 @@ class _Conversion:
 def _place_of(node_id: str) -> tuple[bool, int]:
     """Where an id stands among others in a browser's object: whole numbers by their size before all else."""
     number = int(node_id) if node_id.isascii() and node_id.isdecimal() and len(node_id) <= 10 else -1
-    index = str(number) == node_id and number <= _LARGEST_INDEX
+    index = 0 <= number <= _LARGEST_INDEX and str(number) == node_id
     return not index, number if index else 0
 
 

@@ -14,7 +14,7 @@ from onnxflow.workflow.ui.group import group_graph, group_name
 MOST_NODES: Final = 1_000_000
 """Nodes of a whole workflow, with those of every instance of its subgraphs."""
 
-MOST_PARTS: Final = 20_000_000
+MOST_PARTS: Final = 2_000_000
 """Sockets, links and values of every instance of its subgraphs."""
 
 DEEPEST: Final = 100
