@@ -159,7 +159,7 @@ def nothing(tensors: dict[str, np.ndarray]) -> None:
     [
         (lost, "no tensor model.diffusion_model.middle_block.0.in_layers.0.weight"),
         (lost_text, "no text encoder that is known"),
-        (lost_vae, "no tensor first_stage_model.encoder.down.0.block.0.conv1.weight"),
+        (lost_vae, "holds no autoencoder"),
         (other_shape, "out.2.bias does not fit the network"),
         (not_a_number, "1 values of decoder.conv_in.bias are not numbers"),
         (few_tokens, "has 100 tokens, CLIP's tokenizer 49408"),
