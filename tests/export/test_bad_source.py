@@ -64,7 +64,7 @@ def test_a_folder_of_another_family(
         ("joint_blocks.0.x_block.attn.qkv.weight", "Stable Diffusion 3"),
         ("model.diffusion_model.joint_blocks.0.x_block.attn.qkv.weight", "Stable Diffusion 3"),
         ("conv_in.weight", "a single network in Diffusers' layout"),
-        ("lora_unet_down_blocks_0.lora_up.weight", "a LoRA, which belongs into loras"),
+        ("lora_unet_down_blocks_0.lora_up.weight", "a LoRA, which belongs into loras/"),
     ],
 )
 def test_a_file_of_another_family(
