@@ -117,13 +117,15 @@ class _Adapted:
 
     def check_lazy_status(self, ctx: Context, **values: Any) -> Iterable[str]:
         """The names of inputs that the node still needs."""
-        found = settled(self._method(ctx, "check_lazy_status")(**self._given(values, {})))
+        with redirect_stdout(sys.stderr):
+            found = settled(self._method(ctx, "check_lazy_status")(**self._given(values, {})))
         return [name for name in found if isinstance(name, str)] if isinstance(found, (list, tuple, set)) else []
 
     def validate(self, disk: Disk, **given: Any) -> str | None:
         """What VALIDATE_INPUTS says: None for fine, a text or "" for not."""
         try:
-            found = settled(self._class.VALIDATE_INPUTS(**self._listed(given, but=_INPUT_TYPES)))
+            with redirect_stdout(sys.stderr):
+                found = settled(self._class.VALIDATE_INPUTS(**self._listed(given, but=_INPUT_TYPES)))
         except Exception as error:
             return f"{type(error).__name__}: {error}"
         if found is True or isinstance(found, ExecutionBlocker):
@@ -132,9 +134,10 @@ class _Adapted:
 
     def fingerprint(self, disk: Disk, **given: Any) -> str | None:
         """What IS_CHANGED says; None where that is not equal to itself."""
-        names = inspect.signature(self._class.IS_CHANGED).parameters
-        hidden = {name: None for name in hidden_inputs(self._class.INPUT_TYPES) if name in names}
-        found = settled(self._class.IS_CHANGED(**self._listed({**hidden, **given})))
+        with redirect_stdout(sys.stderr):
+            names = inspect.signature(self._class.IS_CHANGED).parameters
+            hidden = {name: None for name in hidden_inputs(self._class.INPUT_TYPES) if name in names}
+            found = settled(self._class.IS_CHANGED(**self._listed({**hidden, **given})))
         return None if found != found else repr(found)
 
     def _listed(self, given: Mapping[str, Any], but: str = "") -> dict[str, Any]:

@@ -15,6 +15,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any, Final, TypedDict
 
+from onnxflow.models import file_guard
 from onnxflow.models.disk import Disk
 from onnxflow.models.folders import NAMES
 from onnxflow.nodes import comfy_io, graph_builder, input_files, output_files
@@ -119,8 +120,12 @@ def _folder_paths(disk: Disk) -> dict[str, Any]:
         return store.names(kinds(name)) if kinds(name) in NAMES else []
 
     def full_path(name: str, file: str) -> str | None:
-        found = (Path(folder, file) for folder in paths(name))
-        return next((str(path) for path in found if path.exists()), None)
+        try:  # the name may come from a workflow: it stays in its folder, though links there are the user's own
+            parts = file_guard.split(str(file))
+        except ValueError:
+            return None
+        found = (Path(folder, *parts) for folder in paths(name))
+        return next((str(path) for path in found if parts and path.exists()), None)
 
     def full_path_or_raise(name: str, file: str) -> str:
         found = full_path(name, file)

@@ -6,7 +6,9 @@ with the reason, and everything else works.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterable
+from contextlib import redirect_stdout
 from importlib.metadata import EntryPoint, entry_points
 from types import ModuleType
 from typing import Final
@@ -44,8 +46,9 @@ def load_plugins(catalog: NodeCatalog, found: Iterable[EntryPoint] | None = None
 def _load(point: EntryPoint) -> tuple[list[NodeSpec], str]:
     """The classes of a plug-in, and why there are none."""
     try:
-        module = point.load()
-    except Exception as error:  # whatever another's module raises
+        with redirect_stdout(sys.stderr):  # stdout has results
+            module = point.load()
+    except (Exception, SystemExit) as error:  # whatever another's module raises
         return [], f"{type(error).__name__}: {printable(str(error))}"
     if not isinstance(module, ModuleType):
         return [], f"{printable(point.value)} is no module"

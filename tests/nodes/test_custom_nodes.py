@@ -149,6 +149,8 @@ folder, name, counter, subfolder, prefix = f.get_save_image_path("sub/%width%", 
 assert (name, counter, subfolder, prefix) == ("12", 1, "sub", "sub/%width%") and os.path.isdir(folder)
 assert f.get_filename_list("nonsense") == [] and f.get_full_path("loras", "none") is None
 assert f.get_full_path("loras", "one.safetensors").endswith("one.safetensors")
+for outside in ("../../input/a.txt", os.path.abspath(f.get_annotated_filepath("a.txt")), "", "C:/a.txt", "a\\0"):
+    assert f.get_full_path("loras", outside) is None, outside
 try:
     f.get_full_path_or_raise("loras", "none")
 except FileNotFoundError:

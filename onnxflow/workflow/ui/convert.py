@@ -73,10 +73,16 @@ class _Conversion:
         self.packs: dict[str, str] = {}
 
     def document(self) -> dict[str, Any]:
+        later: list[tuple[dict[str, Any], str, str]] = []
         for scope in every_scope(self._root):
-            self._write_primitives(scope)
+            self._write_primitives(scope, later)
+        for values, name, text in later:  # which may take the values that others have written
+            values[name] = self._replaced(text)
+        self._values.clear()
         found: dict[str, Any] = {}
         for scope in every_scope(self._root):
+            if scope.silent:
+                continue
             for node in scope.graph.nodes.values():
                 if node.type in VIRTUAL or node.id in scope.children or node.mode in (MUTED, BYPASSED):
                     continue
@@ -179,8 +185,9 @@ class _Conversion:
         definition = self._define(current_name(node.type))
         return definition.title if definition is not None else node.type
 
-    def _write_primitives(self, scope: Scope) -> None:
-        """A PrimitiveNode's value goes into the widgets that it is linked to, itself muted or not."""
+    def _write_primitives(self, scope: Scope, later: list[tuple[dict[str, Any], str, str]]) -> None:
+        """A PrimitiveNode's value goes into the widgets that it is linked to, itself muted or not; ``later`` gets the
+        texts that are to be replaced, with where they go."""
         graph = scope.graph
         primitives = {node.id: node for node in graph.nodes.values() if node.type == PRIMITIVE}
         if not primitives:
@@ -194,10 +201,11 @@ class _Conversion:
                 slots[target.id] = {one.link: one for one in reversed(target.inputs)}
             slot = slots[target.id].get(link.id)
             if slot is not None and target.type not in VIRTUAL:
-                value = node.widgets[0]
+                value, name = node.widgets[0], slot.widget or slot.name
+                values = scope.written.setdefault(target.id, {})
+                values[name] = value
                 if node.properties.get(_REPLACE) is True and isinstance(value, str):
-                    value = self._replaced(value)
-                scope.written.setdefault(target.id, {})[slot.widget or slot.name] = value
+                    later.append((values, name, value))
 
 
 def _place_of(node_id: str) -> tuple[bool, int]:

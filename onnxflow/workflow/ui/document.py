@@ -137,7 +137,7 @@ def read_node(entry: Any, graph: str, problems: list[Problem]) -> UiNode | None:
     return UiNode(
         id=node_id,
         type=type_,
-        mode=mode if isinstance(mode, int) else ALWAYS,
+        mode=int(mode) if isinstance(mode, (int, float)) and mode in (MUTED, BYPASSED) else ALWAYS,
         inputs=_slots(entry.get("inputs")),
         outputs=_slots(entry.get("outputs")),
         widgets=widgets if isinstance(widgets, (list, dict)) else None,

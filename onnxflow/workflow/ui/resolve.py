@@ -147,11 +147,11 @@ class Resolver:
         if scope.parent is None or scope.instance is None or not 0 <= number < len(scope.graph.inputs):
             return _Nowhere()  # the whole workflow has no inputs
         slot = self._inputs_once(scope.parent, scope.instance)[number]
+        written = scope.parent.written.get(scope.instance.id, {})
+        if slot.name in written:  # by a PrimitiveNode, which it is linked to
+            return Typed(written[slot.name])
         if slot.link is not None:
             return scope.parent, slot.link
-        written = scope.parent.written.get(scope.instance.id, {}).get(slot.name)
-        if written is not None:
-            return Typed(written)
         return Typed(scope.promoted[slot.name]) if slot.name in scope.promoted else _Nowhere()
 
     def _passed(self, scope: Scope, node: UiNode, output: int, wanted: str) -> str | None:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
 from onnxflow.errors import WorkflowError, shown
 from onnxflow.workflow.definitions import Define
-from onnxflow.workflow.ui.document import INPUT_NODE, UiDocument, UiGraph, UiNode
+from onnxflow.workflow.ui.document import BYPASSED, INPUT_NODE, MUTED, UiDocument, UiGraph, UiNode
 from onnxflow.workflow.ui.group import group_graph, group_name
 
 MOST_NODES: Final = 1_000_000
@@ -16,6 +16,12 @@ MOST_NODES: Final = 1_000_000
 
 MOST_PARTS: Final = 2_000_000
 """Sockets, links and values of every instance of its subgraphs."""
+
+CONTROL: Final = "control_after_generate"
+"""The widget beside a seed that no server is told of."""
+
+OWN: Final = "-1"
+"""What proxyWidgets call an input of the instance itself."""
 
 DEEPEST: Final = 100
 """Subgraphs inside each other."""
@@ -26,7 +32,8 @@ class Scope:
     """One graph as it is used once: the whole workflow, or an instance of a subgraph or a group node.
 
     ``promoted`` are values that are typed into the instance for widgets inside, by the names of its inputs;
-    ``written`` are values that another node writes into a widget, by node and widget.
+    ``written`` are values that another node writes into a widget, by node and widget. ``silent``: it lies in a muted or
+    bypassed group node, of which nothing is sent.
     """
 
     graph: UiGraph
@@ -36,6 +43,7 @@ class Scope:
     promoted: Mapping[str, Any] = field(default_factory=dict)
     children: dict[str, Scope] = field(default_factory=dict)
     written: dict[str, dict[str, Any]] = field(default_factory=dict)
+    silent: bool = False
 
     def id_of(self, node_id: str) -> str:
         """A node's id in the API format: its own behind those of the instances that it lies in."""
@@ -72,9 +80,9 @@ def open_scopes(document: UiDocument, define: Define, where: str) -> Scope:
                     where=where,
                     hint="subgraphs that hold each other several times grow beyond every bound: remove some",
                 )
-            values = node.widgets if isinstance(node.widgets, list) else []
-            promoted = dict(zip(names.get(key, ()), values, strict=False))
-            child = Scope(graph, (*scope.path, node.id), scope, node, promoted)
+            promoted, written = _values_of(node, names.get(key, ()))
+            silent = scope.silent or (key not in sizes and node.mode in (MUTED, BYPASSED))
+            child = Scope(graph, (*scope.path, node.id), scope, node, promoted, written=written, silent=silent)
             scope.children[node.id] = child
             waiting.append((child, above | {key}))
     return root
@@ -100,6 +108,26 @@ def _graph_of(node: UiNode, document: UiDocument, define: Define) -> tuple[str, 
         return None
     read = sum(len(value) for value in group.values() if isinstance(value, list))
     return f"group {name}", group_graph(name, group, node, define), read
+
+
+def _values_of(instance: UiNode, names: Sequence[str]) -> tuple[dict[str, Any], dict[str, dict[str, Any]]]:
+    """The values that are typed into an instance: for its inputs, by name, and for widgets of nodes inside, by node.
+    Newer editors say what each is for in ``proxyWidgets``; null stands for what the node inside has."""
+    values = instance.widgets if isinstance(instance.widgets, list) else []
+    proxies = instance.properties.get("proxyWidgets")
+    if not isinstance(proxies, list) or not proxies:
+        return {name: value for name, value in zip(names, values, strict=False) if value is not None}, {}
+    promoted: dict[str, Any] = {}
+    written: dict[str, dict[str, Any]] = {}
+    for entry, value in zip(proxies, values, strict=False):
+        if value is None or not isinstance(entry, list) or len(entry) != 2 or entry[1] == CONTROL:
+            continue
+        inner, name = map(str, entry)
+        if inner == OWN:
+            promoted[name] = value
+        else:
+            written.setdefault(inner, {})[name] = value
+    return promoted, written
 
 
 def _parts(graph: UiGraph) -> int:

@@ -225,3 +225,48 @@ def test_odd_values_harm_nobody() -> None:
     ]
     found = convert({"nodes": odd, "links": [None], "extra": {"groupNodes": {"g": {"nodes": [4, {}], "links": [[1]]}}}})
     assert set(found.document) == {"1"}
+
+
+def promoting(values: Any, **more: Any) -> dict[str, Any]:
+    """An instance of a subgraph that promotes the width of an EmptyLatentImage."""
+    inner = subgraph(
+        "inner", [node(1, "EmptyLatentImage", inputs=[("width", "INT", 1)], values=[64, 32, 1])],
+        [[1, -10, 0, 1, 0]], [("width", "INT")],
+    )  # fmt: skip
+    inner["nodes"][0]["inputs"][0]["widget"] = {"name": "width"}
+    return document([node(8, "inner", values=values, **more)], [], definitions={"subgraphs": [inner]})
+
+
+def test_newer_editors_say_what_an_instance_s_values_are_for() -> None:
+    proxies = {"proxyWidgets": [["1", "height"], ["-1", "width"], ["1", "control_after_generate"], ["1", "batch_size"]]}
+    found = convert(promoting([48, 96, "fixed", None], properties=proxies)).document["8:1"]["inputs"]
+    assert found == {"width": 96, "height": 48, "batch_size": 1}
+    assert convert(promoting([None])).document["8:1"]["inputs"]["width"] == 64
+
+
+def test_a_primitive_writes_into_a_promoted_widget() -> None:
+    whole = promoting([33], inputs=[("width", "INT", 5)])
+    whole["nodes"].append(node(9, "PrimitiveNode", values=[42, "fixed"]))
+    whole["links"].append([5, 9, 0, 8, 0, "INT"])
+    assert convert(whole).document["8:1"]["inputs"]["width"] == 42
+
+
+@pytest.mark.parametrize(
+    "links", [[[1, 3, 0, 1, 0, "*"], [2, 4, 0, 2, 0, "*"]], [[2, 4, 0, 2, 0, "*"], [1, 3, 0, 1, 0, "*"]]]
+)
+def test_primitives_that_take_values_take_those_that_others_write(links: Any) -> None:
+    nodes = [
+        node(1, "CLIPTextEncode", inputs=[("text", "STRING", 1)], values=["a"]),
+        node(2, "EmptyLatentImage", inputs=[("width", "INT", 2)], values=[5, 5, 1], title="Size"),
+        node(3, "PrimitiveNode", values=["x %Size.width%"], properties={"Run widget replace on values": True}),
+        node(4, "PrimitiveNode", values=[777, "fixed"]),
+    ]
+    found = convert(document(nodes, links)).document
+    assert found["2"]["inputs"]["width"] == 777 and found["1"]["inputs"]["text"] == "x 777"
+
+
+@pytest.mark.parametrize("mode", [2, 4, 2.0])
+def test_of_a_muted_or_bypassed_group_node_nothing_is_sent(mode: float) -> None:
+    group = {"nodes": [{"type": "EmptyLatentImage", "index": 0}, {"type": "SaveLatent", "index": 1}], "links": []}
+    nodes = [node(7, "workflow>g", mode=mode), node(9, "PreviewAny")]
+    assert set(convert(document(nodes, [], extra={"groupNodes": {"g": group}})).document) == {"9"}
