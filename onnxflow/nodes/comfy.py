@@ -16,6 +16,8 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final
 
+import numpy as np
+
 from onnxflow.nodes.comfy_inputs import declared_inputs, hidden_inputs, type_name, undeclared_input
 from onnxflow.nodes.comfy_progress import running
 from onnxflow.nodes.comfy_values import Seen, frozen_as, guessed, thawed
@@ -138,7 +140,10 @@ class _Adapted:
             names = inspect.signature(self._class.IS_CHANGED).parameters
             hidden = {name: None for name in hidden_inputs(self._class.INPUT_TYPES) if name in names}
             found = settled(self._class.IS_CHANGED(**self._listed({**hidden, **given})))
-        return None if found != found else repr(found)
+        if isinstance(found, float) and found != found:
+            return None
+        with np.printoptions(threshold=sys.maxsize):  # an array's every number counts
+            return repr(found)
 
     def _listed(self, given: Mapping[str, Any], but: str = "") -> dict[str, Any]:
         return {name: [value] if self._lists and name != but else value for name, value in given.items()}

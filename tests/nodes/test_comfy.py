@@ -140,3 +140,16 @@ def test_hooks_may_be_coroutines_wherever_they_are_called() -> None:
     assert settled(3) == 3 and settled(answer()) == 5 and asyncio.run(inside()) == 5
     with pytest.raises(KeyError):
         settled(fail())
+
+
+def test_every_number_of_what_is_changed_says_counts() -> None:
+    found = []
+    for changed in (0, 1):
+        values = np.zeros(5000)
+        values[2500] = changed
+        spec = made(print, IS_CHANGED=classmethod(lambda cls, values=values: [values]))
+        assert spec.fingerprint is not None
+        found.append(spec.fingerprint(disk_at(Path("nowhere"))))
+    assert found[0] != found[1]
+    spec = made(print, IS_CHANGED=classmethod(lambda cls: float("nan")))
+    assert spec.fingerprint is not None and spec.fingerprint(disk_at(Path("nowhere"))) is None
