@@ -24,6 +24,7 @@ def check(
     import json
 
     from onnxflow.cli.opened import opened, surroundings
+    from onnxflow.cli.results import results_only
     from onnxflow.errors import WorkflowError, printable
     from onnxflow.workflow.check import every_problem
     from onnxflow.workflow.response import error_response
@@ -32,8 +33,9 @@ def check(
         models, extra_model_paths, map_model, input_dir, custom_nodes, no_custom_nodes=no_custom_nodes
     )
     try:
-        found = opened(workflow, around)
-        problems = every_problem(found, around.catalog, around.disk)
+        with results_only():
+            found = opened(workflow, around)
+            problems = every_problem(found, around.catalog, around.disk)
         if problems:
             raise WorkflowError(_count(len(problems)), problems=problems, where=found.where)
     except WorkflowError as error:
@@ -52,4 +54,8 @@ def check(
 
 
 def _count(number: int) -> str:
+    from onnxflow.workflow.check import MOST_PROBLEMS
+
+    if number >= MOST_PROBLEMS:
+        return f"there are {number:,} problems or more"
     return "there is one problem" if number == 1 else f"there are {number} problems"

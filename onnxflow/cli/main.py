@@ -12,7 +12,7 @@ def main() -> None:
     try:
         # Imported here, so that a Ctrl-C while modules load is as quiet as any other.
         from onnxflow.cli.app import app
-        from onnxflow.errors import Cancelled, OnnxflowError
+        from onnxflow.errors import Cancelled, OnnxflowError, printable
     except KeyboardInterrupt:
         _leave("cancelled", 130)
     try:
@@ -36,7 +36,7 @@ def main() -> None:
         _leave(f"error: cannot write the output: {error.strerror or error}", 1)
     except Exception as error:
         print(
-            f"error: internal error: {type(error).__name__}: {error}\n"
+            f"error: internal error: {type(error).__name__}: {printable(str(error))}\n"
             "  try: run with -v, and report what it prints with the workflow",
             file=sys.stderr,
         )

@@ -26,6 +26,7 @@ def nodes(
     import json
 
     from onnxflow.cli.opened import surroundings
+    from onnxflow.cli.results import results_only
     from onnxflow.errors import UsageError, did_you_mean, shown
     from onnxflow.workflow.definitions import comfyui_names, definitions
 
@@ -38,17 +39,21 @@ def nodes(
         )
     if json_:
         chosen = around.catalog if class_ is None else [name for name in around.catalog if name == class_]
-        typer.echo(json.dumps({name: around.catalog[name].describe(around.disk) for name in chosen}))
+        with results_only():
+            described = {name: around.catalog[name].describe(around.disk) for name in chosen}
+        typer.echo(json.dumps(described))
         return
     if class_ is not None:
-        definition = define(class_)
+        with results_only():
+            definition = define(class_)
         assert definition is not None, "every listed class is defined"
         _tell(definition, _here(class_, around.catalog))
         return
     rows = [("CLASS", "CATEGORY", "HERE")]
-    for name in names:
-        found = define(name)
-        rows.append((name, found.category if found is not None else "", _here(name, around.catalog)))
+    with results_only():
+        for name in names:
+            found = define(name)
+            rows.append((name, found.category if found is not None else "", _here(name, around.catalog)))
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
     for row in rows:
         typer.echo("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())

@@ -34,7 +34,13 @@ MapModel = Annotated[
 ]
 InputDir = Annotated[Path | None, typer.Option("--input-dir", help="Where LoadImage looks.  [default: input]")]
 PromptSeed = Annotated[
-    int, typer.Option("--prompt-seed", min=0, help="Which options are taken of prompts such as {red|green} car.")
+    int,
+    typer.Option(
+        "--prompt-seed",
+        min=0,
+        help="Which options are taken of prompts such as {red|green} car in the editor's format, at random. "
+        "With --count every run chooses anew.",
+    ),
 ]
 CustomNodes = Annotated[
     list[Path] | None,
@@ -56,6 +62,15 @@ class Surroundings:
     disk: Disk
 
 
+def packs_of(custom_nodes: Sequence[Path] | None, *, no_custom_nodes: bool) -> Sequence[Path] | None:
+    """The folders of node packs that the flags name, none for the usual ones, None for none at all; UsageError."""
+    if no_custom_nodes and custom_nodes:
+        from onnxflow.errors import UsageError
+
+        raise UsageError("--custom-nodes and --no-custom-nodes together say nothing", hint="leave one of them away")
+    return None if no_custom_nodes else custom_nodes or []
+
+
 def surroundings(
     models: Sequence[Path] | None,
     extra: Sequence[Path] | None,
@@ -69,6 +84,7 @@ def surroundings(
     import os
 
     from onnxflow.api import disk_of, nodes_of
+    from onnxflow.cli.results import results_only
     from onnxflow.errors import printable
     from onnxflow.settings import load_settings
 
@@ -78,12 +94,13 @@ def surroundings(
         None,
         extra=extra or (),
         map_model=map_model or (),
-        custom_nodes=None if no_custom_nodes else custom_nodes or [],
+        custom_nodes=packs_of(custom_nodes, no_custom_nodes=no_custom_nodes),
         environment=os.environ,
         working_dir=Path.cwd(),
     )
     disk = disk_of(settings)
-    catalog, remarks = nodes_of(settings, disk)
+    with results_only():
+        catalog, remarks = nodes_of(settings, disk)
     for line in remarks:
         typer.echo(f"note: {printable(line)}", err=True)
     return Surroundings(catalog, disk)

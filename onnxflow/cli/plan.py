@@ -42,6 +42,7 @@ def plan(
     results are used twice."""
     from onnxflow.cancel import CancelToken
     from onnxflow.cli.opened import opened, surroundings
+    from onnxflow.cli.results import results_only
     from onnxflow.engine.outline import outline
     from onnxflow.engine.places import places
     from onnxflow.engine.plan import make_plan
@@ -54,10 +55,11 @@ def plan(
     around = surroundings(
         models, extra_model_paths, map_model, input_dir, custom_nodes, no_custom_nodes=no_custom_nodes
     )
-    found = opened(workflow, around, prompt_seed)
-    checked = check(found, around.catalog, around.disk)
-    placed = places(checked, found, placing_of(place or [], {}, machine=machine_of(CancelToken())))
-    steps = outline(make_plan(checked, around.disk, placed=placed), around.disk, placed)
+    with results_only():
+        found = opened(workflow, around, prompt_seed)
+        checked = check(found, around.catalog, around.disk)
+        placed = places(checked, found, placing_of(place or [], {}, machine=machine_of(CancelToken())))
+        steps = outline(make_plan(checked, around.disk, placed=placed), around.disk, placed)
     if json_:
         _print_json(steps)
     elif mermaid:

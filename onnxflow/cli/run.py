@@ -2,41 +2,36 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from onnxflow.cli.opened import (
+    CustomNodes,
+    ExtraPaths,
+    File,
+    InputDir,
+    MapModel,
+    Models,
+    NoCustomNodes,
+    PromptSeed,
+    packs_of,
+)
+
 MAX_SEED = 2**64 - 1
 
 
 def run(
-    workflow: Annotated[
-        Path, typer.Argument(help="A workflow that ComfyUI's editor saved or exported (API) (JSON); - for stdin.")
-    ],
+    workflow: File,
     output_dir: Annotated[Path | None, typer.Option(help="Where pictures are saved.  [default: output]")] = None,
-    input_dir: Annotated[Path | None, typer.Option(help="Where LoadImage looks.  [default: input]")] = None,
-    models: Annotated[
-        list[Path] | None,
-        typer.Option(help="A folder of models, with ComfyUI's folder names below it (checkpoints/ ...). Repeatable."),
-    ] = None,
-    extra_model_paths: Annotated[
-        list[Path] | None,
-        typer.Option(metavar="FILE", help="ComfyUI's extra_model_paths.yaml, for models elsewhere. Repeatable."),
-    ] = None,
-    map_model: Annotated[
-        list[str] | None,
-        typer.Option(metavar="OLD=NEW", help="Take the model NEW where the workflow names OLD. Repeatable."),
-    ] = None,
-    custom_nodes: Annotated[
-        list[Path] | None,
-        typer.Option(
-            metavar="DIR",
-            help="A folder of node packs, as ComfyUI's custom_nodes: their code runs. Repeatable.  "
-            "[default: custom_nodes, if it is there]",
-        ),
-    ] = None,
-    no_custom_nodes: Annotated[bool, typer.Option("--no-custom-nodes", help="Load no node packs.")] = False,
+    input_dir: InputDir = None,
+    models: Models = None,
+    extra_model_paths: ExtraPaths = None,
+    map_model: MapModel = None,
+    custom_nodes: CustomNodes = None,
+    no_custom_nodes: NoCustomNodes = False,
     set_: Annotated[
         list[str] | None,
         typer.Option(
@@ -97,14 +92,7 @@ def run(
             help="How many nodes that run no network may run at once, beside the one that does.",
         ),
     ] = 1,
-    prompt_seed: Annotated[
-        int,
-        typer.Option(
-            min=0,
-            help="Which options are taken of prompts such as {red|green} car in the editor's format, at random. "
-            "With --count every run chooses anew.",
-        ),
-    ] = 0,
+    prompt_seed: PromptSeed = 0,
     preview: Annotated[
         str | None, typer.Option(metavar="DIR", help="Write a small picture of every step into this folder (JPEG).")
     ] = None,
@@ -132,11 +120,7 @@ def run(
     try:
         where = (place or [], fallback, on_nan, loading, seed_rule, prompt_seed, jobs)
         looks = (preview, dump or [], dump_dir)
-        if no_custom_nodes and custom_nodes:
-            from onnxflow.errors import UsageError
-
-            raise UsageError("--custom-nodes and --no-custom-nodes together say nothing", hint="leave one of them away")
-        packs = None if no_custom_nodes else custom_nodes or []
+        packs = packs_of(custom_nodes, no_custom_nodes=no_custom_nodes)
         names = (models or [], extra_model_paths or [], map_model or [], packs)
         _run(workflow, output_dir, input_dir, names, set_, seed, count, json_, looks, metadata, quiet, verbose, where)
     except KeyboardInterrupt:  # while modules load, or the second one
@@ -147,7 +131,7 @@ def _run(
     workflow: Path,
     output_dir: Path | None,
     input_dir: Path | None,
-    names: tuple[list[Path], list[Path], list[str], list[Path] | None],
+    names: tuple[list[Path], list[Path], list[str], Sequence[Path] | None],
     sets: list[str] | None,
     seed: int | None,
     count: int,
@@ -162,39 +146,41 @@ def _run(
     import traceback
 
     from onnxflow.cli.json_events import JsonEvents
+    from onnxflow.cli.results import results_only
     from onnxflow.cli.turns import Turns
     from onnxflow.errors import OnnxflowError
 
     json_events = JsonEvents(sys.stdout) if json else None
     try:
-        place, fallback, on_nan, loading, seed_rule, prompt_seed, jobs = where
-        preview, dump, dump_dir = looks
-        models, extra, map_model, packs = names
-        turns = Turns(
-            workflow,
-            sets or [],
-            seed,
-            count,
-            models,
-            input_dir,
-            output_dir,
-            extra=extra,
-            map_model=map_model,
-            custom_nodes=packs,
-            metadata=metadata,
-            place=place,
-            fallback=fallback,
-            on_nan=on_nan,
-            loading=loading,
-            seed_rule=seed_rule,
-            jobs=jobs,
-            prompt_seed=prompt_seed,
-            preview=preview,
-            dump=dump,
-            dump_dir=dump_dir,
-            quiet=quiet,
-        )
-        turns.run(json_events, verbose=verbose)
+        with results_only() as out:
+            place, fallback, on_nan, loading, seed_rule, prompt_seed, jobs = where
+            preview, dump, dump_dir = looks
+            models, extra, map_model, packs = names
+            turns = Turns(
+                workflow,
+                sets or [],
+                seed,
+                count,
+                models,
+                input_dir,
+                output_dir,
+                extra=extra,
+                map_model=map_model,
+                custom_nodes=packs,
+                metadata=metadata,
+                place=place,
+                fallback=fallback,
+                on_nan=on_nan,
+                loading=loading,
+                seed_rule=seed_rule,
+                jobs=jobs,
+                prompt_seed=prompt_seed,
+                preview=preview,
+                dump=dump,
+                dump_dir=dump_dir,
+                quiet=quiet,
+            )
+            turns.run(json_events, out, verbose=verbose)
     except Exception as error:
         if verbose:
             traceback.print_exception(error)

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TextIO
 
 from onnxflow.api import disk_of, nodes_of
 from onnxflow.cancel import CancelToken
@@ -112,7 +112,7 @@ class Turns:
         self._catalog, packs = nodes_of(settings, self._disk)
         if not quiet:
             for line in packs:
-                print(printable(line), file=sys.stderr)
+                print(f"note: {printable(line)}", file=sys.stderr)
         self._data, self._where = read_file(workflow), named(workflow)
         self._reading = Reading(definitions(self._catalog, self._disk), prompt_seed)
         self._count = count
@@ -120,7 +120,7 @@ class Turns:
         self._seed = seed
         self._metadata = metadata
         self._base = self._read(0)
-        if count > 1 and not seeds(self._base):
+        if count > 1 and not seeds(self._base) and self._read(1).document == self._base.document:
             raise UsageError(
                 f"--count {count}: the workflow has no typed-in seed to raise, every turn would draw the same",
                 where=str(workflow),
@@ -141,7 +141,7 @@ class Turns:
             loaded, self._seeded = apply_seed(loaded, self._seed)
         return loaded
 
-    def run(self, json_events: JsonEvents | None, *, verbose: bool) -> None:
+    def run(self, json_events: JsonEvents | None, out: TextIO, *, verbose: bool) -> None:
         """Every turn in order: pictures are written, their paths (or the events) printed as soon as they are there."""
         sessions = SessionCache()
         quiet = self._quiet
@@ -158,7 +158,7 @@ class Turns:
                 used = ", ".join(f"{name}={value}" for name, value in seeds(current).items())
                 print(f"run {turn + 1} of {self._count}: {used}", file=sys.stderr)
             with open_progress(current.graph, quiet=quiet, stream=sys.stderr) as progress:
-                tell: Listener = json_events or _print_paths
+                tell: Listener = json_events or partial(_print_paths, out)
                 texts = Texts(current.graph)
                 listeners: list[Listener] = [
                     progress,
@@ -224,7 +224,7 @@ def _dump_in(folder: Path, turns: int) -> Dump:
     return Dump(folder, turns, lambda line: print(printable(line), file=sys.stderr))
 
 
-def _print_paths(event: Event) -> None:
-    """Print the paths of files as soon as they are written."""
+def _print_paths(out: TextIO, event: Event) -> None:
+    """Print the paths of files as soon as they are written; on a terminal through the bar that is drawn there."""
     for file in event.saved:
-        print(file.path, flush=True)
+        print(file.path, file=sys.stdout if out.isatty() else out, flush=True)

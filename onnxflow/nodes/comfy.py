@@ -107,7 +107,7 @@ class _Adapted:
         """One call of a plain method."""
         seen: Seen = {}
         method = self._method(ctx, self._function)
-        with redirect_stdout(sys.stderr):  # stdout has results, and packs print what they like
+        with redirect_stdout(sys.stderr):  # of programs, too, whose stdout is no place for it
             returned = method(**self._given(values, seen))
         return self._result(returned, seen, ctx)
 
@@ -119,15 +119,13 @@ class _Adapted:
 
     def check_lazy_status(self, ctx: Context, **values: Any) -> Iterable[str]:
         """The names of inputs that the node still needs."""
-        with redirect_stdout(sys.stderr):
-            found = settled(self._method(ctx, "check_lazy_status")(**self._given(values, {})))
+        found = settled(self._method(ctx, "check_lazy_status")(**self._given(values, {})))
         return [name for name in found if isinstance(name, str)] if isinstance(found, (list, tuple, set)) else []
 
     def validate(self, disk: Disk, **given: Any) -> str | None:
         """What VALIDATE_INPUTS says: None for fine, a text or "" for not."""
         try:
-            with redirect_stdout(sys.stderr):
-                found = settled(self._class.VALIDATE_INPUTS(**self._listed(given, but=_INPUT_TYPES)))
+            found = settled(self._class.VALIDATE_INPUTS(**self._listed(given, but=_INPUT_TYPES)))
         except Exception as error:
             return f"{type(error).__name__}: {error}"
         if found is True or isinstance(found, ExecutionBlocker):
@@ -136,10 +134,9 @@ class _Adapted:
 
     def fingerprint(self, disk: Disk, **given: Any) -> str | None:
         """What IS_CHANGED says; None where that is not equal to itself."""
-        with redirect_stdout(sys.stderr):
-            names = inspect.signature(self._class.IS_CHANGED).parameters
-            hidden = {name: None for name in hidden_inputs(self._class.INPUT_TYPES) if name in names}
-            found = settled(self._class.IS_CHANGED(**self._listed({**hidden, **given})))
+        names = inspect.signature(self._class.IS_CHANGED).parameters
+        hidden = {name: None for name in hidden_inputs(self._class.INPUT_TYPES) if name in names}
+        found = settled(self._class.IS_CHANGED(**self._listed({**hidden, **given})))
         if isinstance(found, float) and found != found:
             return None
         with np.printoptions(threshold=sys.maxsize):  # an array's every number counts

@@ -6,9 +6,7 @@ with the reason, and everything else works.
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterable
-from contextlib import redirect_stdout
 from importlib.metadata import EntryPoint, entry_points
 from types import ModuleType
 from typing import Final
@@ -46,8 +44,7 @@ def load_plugins(catalog: NodeCatalog, found: Iterable[EntryPoint] | None = None
 def _load(point: EntryPoint) -> tuple[list[NodeSpec], str]:
     """The classes of a plug-in, and why there are none."""
     try:
-        with redirect_stdout(sys.stderr):  # stdout has results
-            module = point.load()
+        module = point.load()
     except (Exception, SystemExit) as error:  # whatever another's module raises
         return [], f"{type(error).__name__}: {printable(str(error))}"
     if not isinstance(module, ModuleType):

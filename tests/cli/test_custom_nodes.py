@@ -72,3 +72,68 @@ def test_the_library(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     )
     with pytest.raises(WorkflowError):
         onnxflow.run(LOOP, custom_nodes=None)
+
+
+NOISY = """
+print("LOUD module")
+
+class Loud:
+    CATEGORY = FUNCTION = "go"
+    RETURN_TYPES = ()
+    OUTPUT_NODE = True
+
+    @classmethod
+    def INPUT_TYPES(cls):
+        print("LOUD INPUT_TYPES")
+        return {"required": {"value": ("INT", {"default": 1})}}
+
+    @classmethod
+    def IS_CHANGED(cls, value):
+        print("LOUD IS_CHANGED")
+        return 1
+
+    @classmethod
+    def VALIDATE_INPUTS(cls, value):
+        print("LOUD VALIDATE_INPUTS")
+        return True
+
+    async def go(self, value):
+        print("LOUD go")
+        return {"ui": {"text": ["done"]}}
+
+NODE_CLASS_MAPPINGS = {"Loud": Loud}
+"""
+
+
+@pytest.mark.parametrize("arguments", [["run", "--json"], ["run"], ["check"], ["convert"], ["plan"], ["nodes", "Loud"]])
+def test_stdout_is_for_results_whatever_a_pack_prints(tmp_path: Path, arguments: list[str]) -> None:
+    (tmp_path / "custom_nodes").mkdir()
+    (tmp_path / "custom_nodes" / "loud.py").write_text(NOISY)
+    (tmp_path / "wf.json").write_text(json.dumps({"1": {"class_type": "Loud", "inputs": {"value": 3}}}))
+    file = [] if arguments[0] == "nodes" else ["wf.json"]
+    done = subprocess.run(
+        [sys.executable, "-P", "-m", "onnxflow", *arguments, *file],
+        cwd=tmp_path, capture_output=True, text=True, check=False, timeout=120,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert "LOUD" in done.stderr and "LOUD" not in done.stdout
+    if "--json" in arguments:
+        assert [json.loads(line) for line in done.stdout.splitlines()][-1]["type"] == "report"
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="there are no pseudo terminals")
+def test_paths_go_to_stdout_while_a_terminal_shows_the_bar(tmp_path: Path) -> None:
+    import pty
+
+    workflow = Path(__file__).parents[2] / "workflows" / "txt2img.json"
+    theirs, ours = pty.openpty()
+    try:
+        done = subprocess.run(
+            [sys.executable, "-P", "-m", "onnxflow", "run", str(workflow), "--set", "5.steps=1"],
+            cwd=tmp_path, stdout=subprocess.PIPE, stderr=ours, text=True, check=False, timeout=120,
+            env={**os.environ, "TERM": "xterm"},
+        )  # fmt: skip
+    finally:
+        os.close(ours)
+        os.close(theirs)
+    assert done.returncode == 0 and Path(done.stdout.strip()).is_file(), done.stdout
