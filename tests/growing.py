@@ -8,10 +8,10 @@ from typing import Annotated, Any
 
 import fakes
 from fakes import CATALOG, DISK, Number, no_sessions, workflow
+from recorder import Recorder
 
 from onnxflow.cancel import CancelToken
 from onnxflow.engine.cache import ResultCache
-from onnxflow.engine.events import Event
 from onnxflow.engine.report import RunReport
 from onnxflow.engine.run import run_workflow
 from onnxflow.nodes.context import Context
@@ -177,30 +177,6 @@ GROWING = CATALOG.with_specs([
     block, block_both, choose, careless, countdown, replace, some, sight, sleep, once, never, whole, wholes, mirror,
     liar,
 ])  # fmt: skip
-
-
-class Recorder:
-    """Keeps the events."""
-
-    def __init__(self) -> None:
-        self.events: list[Event] = []
-
-    def __call__(self, event: Event) -> None:
-        self.events.append(event)
-
-    def types(self) -> list[str]:
-        return [event.type for event in self.events]
-
-    def texts(self) -> list[str]:
-        return [text for e in self.events if e.type == "executed" for text in e.data["output"].get("text", ())]
-
-    def pairs(self, type_: str) -> list[tuple[str, str]]:
-        """Node and display node of the events of a type."""
-        found = [event.data for event in self.events if event.type == type_ and event.data["node"]]
-        return [(data["node"], data["display_node"]) for data in found]
-
-    def data(self, type_: str) -> list[Any]:
-        return [event.data for event in self.events if event.type == type_]
 
 
 def run(

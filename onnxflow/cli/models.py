@@ -108,6 +108,7 @@ def _size(entry: Entry) -> str:
 
 def _bytes(folder: Path) -> str:
     """What the files of a model take on disk."""
+    from onnxflow.memory import size
+
     files = folder.rglob("*") if folder.is_dir() else [folder]
-    total = sum(path.stat().st_size for path in files if path.is_file())
-    return f"{total / 1e9:.1f} GB" if total >= 1e9 else f"{total / 1e6:.1f} MB"
+    return size(sum(path.stat().st_size for path in files if path.is_file()))

@@ -9,8 +9,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-TYPED_IN: Final = ("INT", "FLOAT", "STRING", "BOOLEAN", "COMBO")
-"""The types whose values are typed into the node."""
+WIDGETS: Final = ("INT", "FLOAT", "STRING", "BOOLEAN", "COMBO")
+"""The types that editors have a widget for."""
 
 _EDITORS: Final = ("AUDIO_RECORD", "LOAD_3D", "LOAD_3D_ANIMATION", "WEBCAM")  # what an editor has a part of its own for
 _UPLOADS: Final = ("image_upload", "video_upload", "audio_upload")
@@ -109,7 +109,7 @@ def _input(name: str, described: Any, *, required: bool) -> DefinedInput:
     options: Mapping[str, Any] = rest[0] if rest and isinstance(rest[0], Mapping) else {}
     choices = kind if isinstance(kind, (list, tuple)) else options.get("options") if kind == "COMBO" else None
     type_ = _type(kind)
-    typed = type_ in TYPED_IN or type_ in _EDITORS
+    typed = type_ in WIDGETS or type_ in _EDITORS
     forced = bool(options.get("forceInput"))
     control = bool(options.get("control_after_generate")) or (type_ == "INT" and name in _SEEDS)
     return DefinedInput(

@@ -6,7 +6,8 @@ import time
 
 import growing
 import pytest
-from growing import Nodes, Recorder, run
+from growing import Nodes, run
+from recorder import Recorder
 
 from onnxflow.cancel import CancelToken
 from onnxflow.engine.events import Event

@@ -2,25 +2,23 @@
 
 from __future__ import annotations
 
-import gc
-import weakref
 from pathlib import Path
-from typing import Any
 
 import fakes
 import pytest
 from fakes import CATALOG, DISK, FakeLoader, disk_at, no_sessions, workflow
-from growing import GROWING, Nodes, Recorder, run
+from growing import GROWING, Nodes, run
 from hypothesis import given
 from hypothesis import strategies as st
+from living import living_in_a_chain
+from recorder import Recorder
 
 from onnxflow.cancel import CancelToken
 from onnxflow.engine.cache import ResultCache
 from onnxflow.engine.events import Event
 from onnxflow.engine.run import run_workflow
 from onnxflow.errors import Cancelled, InputError, NodeError
-from onnxflow.nodes.catalog import NodeCatalog, builtin_catalog
-from onnxflow.nodes.spec import NodeResult, node
+from onnxflow.nodes.catalog import builtin_catalog
 from onnxflow.providers.session import SessionCache
 
 GROWS: Nodes = {"z": ("Some", {"number": ("zs", 0)}), "zs": ("Start", {"value": 98})}
@@ -66,42 +64,7 @@ def test_any_graph_of_choices_runs_only_what_was_chosen(choices: list[tuple[int,
 
 
 def test_values_are_dropped_after_their_last_reader() -> None:
-    class Big:
-        SOCKET = "BIG"
-
-    alive: list[weakref.ref[Big]] = []
-    counts: list[int] = []
-
-    def living() -> int:
-        gc.collect()
-        return sum(ref() is not None for ref in alive)
-
-    def make() -> Any:
-        value = Big()
-        alive.append(weakref.ref(value))
-        return value
-
-    def pass_on(big: Any) -> Any:
-        counts.append(living())
-        return make()
-
-    def end(big: Any) -> NodeResult:
-        counts.append(living())
-        return NodeResult()
-
-    make.__annotations__ = {"return": Big}
-    pass_on.__annotations__ = {"big": Big, "return": Big}
-    end.__annotations__ = {"big": Big, "return": NodeResult}
-    catalog = NodeCatalog([
-        node("Make", category="t")(make), node("PassOn", category="t", may_block=True)(pass_on),
-        node("End", category="t", output_node=True)(end),
-    ])  # fmt: skip
-    nodes: dict[str, Any] = {"0": ("Make", {})}
-    for i in range(1, 6):
-        nodes[str(i)] = ("PassOn", {"big": (str(i - 1), 0)})
-    nodes["e"] = ("End", {"big": ("5", 0)})
-    run_workflow(workflow(**nodes), catalog, DISK, no_sessions())
-    assert counts == [1, 1, 1, 1, 1, 1] and living() == 0
+    assert living_in_a_chain(may_block=True) == ([1] * 6, 0)
 
 
 def test_sessions_are_given_back_with_the_last_handle(tmp_path: Path) -> None:

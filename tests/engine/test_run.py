@@ -5,7 +5,6 @@ from __future__ import annotations
 import signal
 import threading
 import time
-from pathlib import Path
 from typing import Any
 
 import fakes
@@ -13,6 +12,8 @@ import pytest
 from fakes import CATALOG, DISK, no_sessions, workflow
 from hypothesis import given
 from hypothesis import strategies as st
+from living import living_in_a_chain
+from recorder import Recorder
 
 from onnxflow.cancel import CancelToken
 from onnxflow.engine.cache import ResultCache
@@ -22,25 +23,6 @@ from onnxflow.engine.run import interruptible, new_run_id, run_workflow
 from onnxflow.errors import Cancelled, InputError, NodeError
 
 Nodes = dict[str, tuple[str, dict[str, Any]]]
-
-
-class Recorder:
-    """Keeps the events."""
-
-    def __init__(self) -> None:
-        self.events: list[Event] = []
-
-    def __call__(self, event: Event) -> None:
-        self.events.append(event)
-
-    def types(self) -> list[str]:
-        return [event.type for event in self.events]
-
-    def texts(self) -> list[str]:
-        return [text for e in self.events if e.type == "executed" for text in e.data["output"].get("text", ())]
-
-    def nodes(self, type_: str) -> list[str]:
-        return [event.data["node"] for event in self.events if event.type == type_ and event.data["node"]]
 
 
 def run(
@@ -232,51 +214,9 @@ def test_run_ids_look_like_uuids() -> None:
     assert [len(part) for part in new_run_id().split("-")] == [8, 4, 4, 4, 12]
 
 
-def test_values_are_dropped_after_their_last_reader(tmp_path: Path) -> None:
-    import gc
-    import weakref
-
-    from onnxflow.nodes.catalog import NodeCatalog
-    from onnxflow.nodes.spec import NodeResult, node
-
-    class Big:
-        SOCKET = "BIG"
-
-    alive: list[weakref.ref[Big]] = []
-    counts: list[int] = []
-
-    def living() -> int:
-        gc.collect()
-        return sum(ref() is not None for ref in alive)
-
-    def make() -> Big:
-        value = Big()
-        alive.append(weakref.ref(value))
-        return value
-
-    def pass_on(big: Big) -> Big:
-        counts.append(living())
-        return make()
-
-    def end(big: Big) -> NodeResult:
-        counts.append(living())
-        return NodeResult()
-
-    for function in (make, pass_on, end):
-        function.__annotations__ = {
-            k: {"Big": Big, "NodeResult": NodeResult}[v] for k, v in function.__annotations__.items()
-        }
-    catalog = NodeCatalog([
-        node("Make", category="t")(make), node("PassOn", category="t")(pass_on),
-        node("End", category="t", output_node=True)(end),
-    ])  # fmt: skip
-    nodes: dict[str, Any] = {"0": ("Make", {})}
-    for i in range(1, 6):
-        nodes[str(i)] = ("PassOn", {"big": (str(i - 1), 0)})
-    nodes["e"] = ("End", {"big": ("5", 0)})
-    run_workflow(workflow(**nodes), catalog, DISK, no_sessions())
+def test_values_are_dropped_after_their_last_reader() -> None:
     # Each step sees its own input; twins (equal makers) aside, nothing older is alive.
-    assert counts == [1, 1, 1, 1, 1, 1] and living() == 0
+    assert living_in_a_chain() == ([1] * 6, 0)
 
 
 @given(st.lists(st.lists(st.integers(0, 12), min_size=2, max_size=2), min_size=1, max_size=12))
