@@ -12,14 +12,14 @@ from onnxflow.models import file_guard
 from onnxflow.models.checkpoint import Checkpoint, checkpoint_of, text_constants, text_network
 from onnxflow.models.json_file import read_json
 from onnxflow.models.loose import autoencoder, denoiser, text_encoder, unused
-from onnxflow.models.manifest import LatentFormat, Manifest, TextConstants, TokenizerFiles
+from onnxflow.models.manifest import LatentFormat, Manifest, TextConstants
 from onnxflow.models.network import Network
 from onnxflow.models.pipeline.built_in import check_text, check_unet, check_vae
 from onnxflow.models.pipeline.config import COPY, read_text, read_unet, read_vae
 from onnxflow.models.pipeline.family import check_fit, family_of
 from onnxflow.models.pipeline.index import read_index
 from onnxflow.models.pipeline.scheduler import FILE, read_sampling
-from onnxflow.models.pipeline.tokenizer import ONE_FILE, is_one_file, read_tokenizer
+from onnxflow.models.pipeline.tokenizer import files_of, read_tokenizer
 from onnxflow.models.template import template_folder
 from onnxflow.models.weights import Weights, shards_of, weights_of
 
@@ -75,9 +75,7 @@ def _with_tokenizer(text: TextConstants, folder: Path, part: str) -> TextConstan
     if not place.is_dir():
         return text
     found = read_tokenizer(place, text.vocab)
-    names = (ONE_FILE, ONE_FILE) if is_one_file(place) else ("vocab.json", "merges.txt")
-    files = TokenizerFiles(f"{place.name}/{names[0]}", f"{place.name}/{names[1]}", found.lowercase)
-    return replace(text, bos=found.bos, eos=found.eos, pad=found.pad, tokenizer=files)
+    return replace(text, bos=found.bos, eos=found.eos, pad=found.pad, tokenizer=files_of(place, found))
 
 
 def network_weights(folder: Path) -> Weights:
@@ -104,7 +102,11 @@ def network_weights(folder: Path) -> Weights:
 def _shards(index: Path) -> list[Path]:
     content: dict[str, Any] = read_json(index, COPY)
     names = content.get("weight_map")
-    plain = isinstance(names, dict) and all(isinstance(n, str) and file_guard.is_plain(n) for n in names.values())
-    if not names or not isinstance(names, dict) or not plain or any("/" in name for name in names.values()):
+    if not isinstance(names, dict) or not names or not all(map(_is_beside, names.values())):
         raise ModelError(f"{index.name} names no files: {json.dumps(names)[:60]}", where=str(index), hint=COPY)
     return [index.parent / name for name in sorted(set(names.values()))]
+
+
+def _is_beside(name: Any) -> bool:
+    """Whether a name is that of a file in the same folder."""
+    return isinstance(name, str) and "/" not in name and file_guard.is_plain(name)

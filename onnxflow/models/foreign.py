@@ -23,7 +23,6 @@ from onnxflow.models.manifest import (
     LatentFormat,
     Manifest,
     TextConstants,
-    TokenizerFiles,
     Variant,
 )
 from onnxflow.models.onnx_file import FLOAT16
@@ -31,7 +30,7 @@ from onnxflow.models.pipeline.config import COPY, TextConfig, UnetConfig, VaeCon
 from onnxflow.models.pipeline.family import LEVELS, check_fit, family_of, skipped_layers
 from onnxflow.models.pipeline.index import INDEX, Index, read_index
 from onnxflow.models.pipeline.scheduler import FILE, read_sampling
-from onnxflow.models.pipeline.tokenizer import ONE_FILE, Tokenizer, is_one_file, read_tokenizer
+from onnxflow.models.pipeline.tokenizer import Tokenizer, files_of, read_tokenizer
 
 GRAPH: Final = "model.onnx"
 NAMED: Final = "an Optimum or Diffusers folder"
@@ -143,8 +142,6 @@ def _tokenizer(folder: Path, part: str) -> Path:
 
 
 def _text(folder: Path, part: str, config: TextConfig, tokenizer: Tokenizer, family: str) -> TextConstants:
-    place = _tokenizer(folder, part)
-    names = (ONE_FILE, ONE_FILE) if is_one_file(place) else ("vocab.json", "merges.txt")
     return TextConstants(
         length=config.length,
         hidden=config.hidden,
@@ -155,7 +152,7 @@ def _text(folder: Path, part: str, config: TextConfig, tokenizer: Tokenizer, fam
         eos=tokenizer.eos,
         pad=tokenizer.pad,
         token_embedding=None,
-        tokenizer=TokenizerFiles(f"{place.name}/{names[0]}", f"{place.name}/{names[1]}", tokenizer.lowercase),
+        tokenizer=files_of(_tokenizer(folder, part), tokenizer),
     )
 
 

@@ -24,7 +24,7 @@ from onnxflow.models.bundle import open_bundle  # noqa: E402
 from onnxflow.models.checkpoint import open_checkpoint  # noqa: E402
 from onnxflow.models.diffusers_folder import open_diffusers  # noqa: E402
 from onnxflow.models.layout.facts import sampling_of  # noqa: E402
-from onnxflow.models.loose import denoiser, open_unet  # noqa: E402
+from onnxflow.models.loose import denoiser, open_unet, open_vae  # noqa: E402
 from onnxflow.models.weightless import weightless  # noqa: E402
 from onnxflow.models.weights import weights_of  # noqa: E402
 from onnxflow.nodes.text import text_model  # noqa: E402
@@ -148,6 +148,22 @@ def test_a_matrix_serves_as_a_convolution_of_one_pixel(sd1: Case, tmp_path: Path
     save_file(tensors, tmp_path / "x.safetensors")
     place = open_checkpoint(tmp_path / "x.safetensors", sd1.templates).networks["unet"].places
     assert next(one.shape for one in place.values() if one.key == name)[2:] == (1, 1)
+
+
+def test_an_autoencoder_of_older_names_is_the_same(sd1: Case, tmp_path: Path) -> None:
+    now = sd1.folder / "vae" / "diffusion_pytorch_model.safetensors"
+    tensors: dict[str, Any] = {}
+    for name, value in load_file(now).items():
+        older = name
+        for new, old in (("to_q", "query"), ("to_k", "key"), ("to_v", "value"), ("to_out.0", "proj_attn")):
+            older = older.replace(f"attentions.0.{new}.", f"attentions.0.{old}.")
+        tensors[older] = value[:, :, None, None] if older != name and value.ndim == 2 else value
+    assert sum(".query." in name for name in tensors) == 4
+    save_file({name: value.contiguous() for name, value in tensors.items()}, tmp_path / "old.safetensors")
+    places = [
+        open_vae(path, sd1.templates).networks["vae_decoder"].places for path in (now, tmp_path / "old.safetensors")
+    ]
+    assert {name: place.shape for name, place in places[0].items()} == {n: p.shape for n, p in places[1].items()}
 
 
 @pytest.mark.parametrize(

@@ -19,14 +19,13 @@ def denoiser_places(part: Part) -> dict[str, Place]:
 
 
 def vae_places(part: Part) -> dict[str, Place]:
-    """The places of an autoencoder's weights, whose attention may have its older names, and be convolutions."""
+    """The places of an autoencoder's weights, whose attention may have its older names."""
     places = {}
     for name, shape in part.shapes.items():
         now = name
         for old, new in _OLD_ATTENTION.items():
             now = now.replace(f"attentions.0.{old}.", f"attentions.0.{new}.")
-        matrix = ".attentions.0.to_" in now and len(shape) == 4 and shape[2:] == (1, 1)
-        places[now] = Place(part.prefix + name, shape[:2] if matrix else shape)
+        places[now] = Place(part.prefix + name, shape)
     return places
 
 

@@ -9,6 +9,7 @@ from typing import Any, Final
 
 from onnxflow.errors import ModelError, shown
 from onnxflow.models.json_file import read_json, read_utf8
+from onnxflow.models.manifest import TokenizerFiles
 
 ONE_FILE: Final = "tokenizer.json"
 _HINT = "a CLIP tokenizer is vocab.json with merges.txt, or tokenizer.json"
@@ -50,6 +51,12 @@ def read_tokenizer(folder: Path, rows: int | None) -> Tokenizer:
             )
         special[key] = found
     return Tokenizer(vocabulary, merges, **special, lowercase=bool(config.get("do_lower_case", True)))
+
+
+def files_of(folder: Path, tokenizer: Tokenizer) -> TokenizerFiles:
+    """The files of a tokenizer's folder, relative to the pipeline's."""
+    names = (ONE_FILE, ONE_FILE) if is_one_file(folder) else ("vocab.json", "merges.txt")
+    return TokenizerFiles(f"{folder.name}/{names[0]}", f"{folder.name}/{names[1]}", tokenizer.lowercase)
 
 
 def is_one_file(folder: Path) -> bool:
